@@ -1,0 +1,2 @@
+//! Our commands.
+fn main() {}
