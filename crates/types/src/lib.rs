@@ -1,1 +1,27 @@
-//! Modelyard: types.
+//! What clients send and receive: names, ids, bodies in the contract's words, and the one error. No I/O.
+
+pub mod audit;
+pub mod deployments;
+pub mod environments;
+pub mod error;
+pub mod fields;
+pub mod ids;
+pub mod instance_types;
+pub mod labels;
+pub mod logs;
+pub mod names;
+pub mod organizations;
+pub mod patch;
+pub mod permissions;
+pub mod projects;
+pub mod requests;
+pub mod revisions;
+pub mod service;
+pub mod time;
+pub mod users;
+pub mod versions;
+
+pub use error::{Error, Kind, Result};
+pub use ids::*;
+pub use patch::Patch;
+pub use time::Timestamp;

@@ -1,0 +1,68 @@
+//! What can be allowed: `<resource path>.<action>`, a type each, so that a handler names its permission in its arguments.
+
+/// Something a role may allow (semantics 6.8). The marker types in [`can`] implement it.
+pub trait Permission: Send + Sync + 'static {
+    /// Its name, such as `deployments.versions.create`.
+    const NAME: &'static str;
+}
+
+/// A marker type for each permission.
+pub mod can {
+    use super::Permission;
+
+    macro_rules! permissions {
+        ($($name:ident = $text:literal),* $(,)?) => {
+            $(
+                #[doc = concat!("`", $text, "`")]
+                pub enum $name {}
+                impl Permission for $name {
+                    const NAME: &'static str = $text;
+                }
+            )*
+
+            /// The names of all permissions.
+            pub const ALL: &[&str] = &[$($text),*];
+        };
+    }
+
+    permissions! {
+        OrganizationsCreate = "organizations.create",
+        OrganizationsList = "organizations.list",
+        OrganizationsGet = "organizations.get",
+        OrganizationsUpdate = "organizations.update",
+        OrganizationsResources = "organizations.resources.get",
+        ProjectsCreate = "projects.create",
+        ProjectsList = "projects.list",
+        ProjectsGet = "projects.get",
+        ProjectsUpdate = "projects.update",
+        ProjectsDelete = "projects.delete",
+        ProjectsResources = "projects.resources.get",
+        ProjectsLogs = "projects.logs.get",
+        ProjectsAudit = "projects.audit.list",
+        ProjectsRequestsList = "projects.requests.list",
+        InstanceTypesList = "instance-types.list",
+        DeploymentsCreate = "deployments.create",
+        DeploymentsList = "deployments.list",
+        DeploymentsGet = "deployments.get",
+        DeploymentsUpdate = "deployments.update",
+        DeploymentsDelete = "deployments.delete",
+        DeploymentsAudit = "deployments.audit.list",
+        VersionsCreate = "deployments.versions.create",
+        VersionsList = "deployments.versions.list",
+        VersionsGet = "deployments.versions.get",
+        VersionsUpdate = "deployments.versions.update",
+        VersionsDelete = "deployments.versions.delete",
+        RevisionsCreate = "deployments.versions.revisions.create",
+        RevisionsList = "deployments.versions.revisions.list",
+        RevisionsGet = "deployments.versions.revisions.get",
+        BuildsList = "deployments.versions.builds.list",
+        BuildsGet = "deployments.versions.builds.get",
+        RequestsCreate = "deployments.versions.requests.create",
+        RequestsList = "deployments.versions.requests.list",
+        RequestsGet = "deployments.versions.requests.get",
+        EnvironmentsList = "environments.list",
+        EnvironmentsGet = "environments.get",
+        EnvironmentBuildsList = "environments.builds.list",
+        EnvironmentBuildsGet = "environments.builds.get",
+    }
+}
