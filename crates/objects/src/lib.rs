@@ -1,1 +1,195 @@
-//! Modelyard: objects.
+//! Stored files and packages: put, get, delete. Knows bytes, not projects.
+//!
+//! Keys are opaque ids, never names that users chose. What is uploaded is staged first: written to a temporary file
+//! with a hash on the way, and visible as an object only by one rename. A broken upload leaves nothing.
+
+mod staging;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as Location;
+use object_store::{ObjectStore, ObjectStoreExt};
+use uuid::Uuid;
+
+pub use staging::{Staged, Staging};
+
+/// What can go wrong with stored bytes.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    /// There is no object of this key.
+    #[error("the stored object '{0}' is missing")]
+    Missing(String),
+    /// The upload is larger than allowed.
+    #[error("the upload is larger than {0} bytes")]
+    TooLarge(u64),
+    /// The disk or the store failed.
+    #[error("{doing}: {cause}")]
+    Failed {
+        /// What was being done.
+        doing: &'static str,
+        /// What went wrong.
+        cause: String,
+    },
+}
+
+impl ObjectError {
+    fn failed(doing: &'static str, cause: impl std::fmt::Display) -> Self {
+        ObjectError::Failed { doing, cause: cause.to_string() }
+    }
+}
+
+impl From<ObjectError> for modelyard_types::Error {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::TooLarge(_) => modelyard_types::Error::TooLarge,
+            other => modelyard_types::Error::internal("object store", other),
+        }
+    }
+}
+
+/// The objects of an installation. Cheap to clone.
+#[derive(Clone)]
+pub struct Objects {
+    store: Arc<dyn ObjectStore>,
+    folder: PathBuf,
+    staging: PathBuf,
+}
+
+impl Objects {
+    /// Opens the objects below a local folder; makes it, and removes what broken uploads left.
+    pub fn local(folder: &Path) -> Result<Self, ObjectError> {
+        let objects = folder.join("objects");
+        let staging = folder.join("staging");
+        if staging.exists() {
+            std::fs::remove_dir_all(&staging).map_err(|cause| ObjectError::failed("clearing broken uploads", cause))?;
+        }
+        for folder in [&objects, &staging] {
+            std::fs::create_dir_all(folder).map_err(|cause| ObjectError::failed("making the object folder", cause))?;
+        }
+        let store = LocalFileSystem::new_with_prefix(&objects)
+            .map_err(|cause| ObjectError::failed("opening the object folder", cause))?
+            .with_fsync(true);
+        let folder = objects.canonicalize().map_err(|cause| ObjectError::failed("opening the object folder", cause))?;
+        Ok(Self { store: Arc::new(store), folder, staging })
+    }
+
+    /// Begins an upload of at most `limit` bytes.
+    pub async fn stage(&self, limit: u64) -> Result<Staging, ObjectError> {
+        Staging::begin(&self.staging, limit).await
+    }
+
+    /// Makes a staged upload an object: durable and visible when this returns.
+    pub async fn keep(&self, staged: Staged) -> Result<String, ObjectError> {
+        let key = fresh_key();
+        staged.become_file(self.path(&key)).await?;
+        Ok(key)
+    }
+
+    /// Stores bytes; durable when this returns.
+    pub async fn put(&self, bytes: Bytes) -> Result<String, ObjectError> {
+        let key = fresh_key();
+        let stored = self.store.put(&Location::from(key.as_str()), bytes.into()).await;
+        stored.map_err(|cause| ObjectError::failed("storing an object", cause))?;
+        Ok(key)
+    }
+
+    /// All bytes of an object.
+    pub async fn get(&self, key: &str) -> Result<Bytes, ObjectError> {
+        let found = self.store.get(&Location::from(key)).await.map_err(|cause| read_error(key, cause))?;
+        found.bytes().await.map_err(|cause| read_error(key, cause))
+    }
+
+    /// An object as a stream, with its size in bytes.
+    pub async fn open(
+        &self,
+        key: &str,
+    ) -> Result<(u64, impl Stream<Item = Result<Bytes, ObjectError>> + Send + use<>), ObjectError> {
+        let found = self.store.get(&Location::from(key)).await.map_err(|cause| read_error(key, cause))?;
+        let size = found.meta.size;
+        let key = key.to_owned();
+        let stream = found.into_stream().map_err(move |cause| read_error(&key, cause)).boxed();
+        Ok((size, stream))
+    }
+
+    /// Removes an object; fine when it is gone already.
+    pub async fn delete(&self, key: &str) -> Result<(), ObjectError> {
+        match self.store.delete(&Location::from(key)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(cause) => Err(ObjectError::failed("removing an object", cause)),
+        }
+    }
+
+    /// Where an object lies on this machine, for those who need a file: builders and launchers.
+    pub fn path(&self, key: &str) -> PathBuf {
+        self.folder.join(key)
+    }
+}
+
+fn fresh_key() -> String {
+    // Two levels by random digits keep folders small.
+    let id = Uuid::new_v4().simple().to_string();
+    format!("{}/{}", &id[..2], id)
+}
+
+fn read_error(key: &str, cause: object_store::Error) -> ObjectError {
+    match cause {
+        object_store::Error::NotFound { .. } => ObjectError::Missing(key.to_owned()),
+        cause => ObjectError::failed("reading an object", cause),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn open() -> (tempfile::TempDir, Objects) {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::local(folder.path()).unwrap();
+        (folder, objects)
+    }
+
+    #[tokio::test]
+    async fn what_is_put_comes_back_until_it_is_deleted() {
+        let (_folder, objects) = open();
+        let key = objects.put(Bytes::from_static(b"hello")).await.unwrap();
+
+        assert_eq!(objects.get(&key).await.unwrap(), "hello");
+        let (size, stream) = objects.open(&key).await.unwrap();
+        assert_eq!(size, 5);
+        assert_eq!(stream.try_collect::<Vec<_>>().await.unwrap().concat(), b"hello");
+
+        objects.delete(&key).await.unwrap();
+        objects.delete(&key).await.unwrap();
+        assert!(matches!(objects.get(&key).await, Err(ObjectError::Missing(_))));
+    }
+
+    #[tokio::test]
+    async fn an_upload_becomes_an_object_with_its_hash() {
+        let (_folder, objects) = open();
+        let mut staging = objects.stage(100).await.unwrap();
+        staging.write(b"hel").await.unwrap();
+        staging.write(b"lo").await.unwrap();
+        let staged = staging.finish().await.unwrap();
+        assert_eq!(staged.size(), 5);
+        assert_eq!(staged.sha256(), "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+
+        let key = objects.keep(staged).await.unwrap();
+        assert_eq!(objects.get(&key).await.unwrap(), "hello");
+    }
+
+    #[tokio::test]
+    async fn a_broken_or_refused_upload_leaves_nothing() {
+        let (folder, objects) = open();
+        let mut staging = objects.stage(4).await.unwrap();
+        staging.write(b"hel").await.unwrap();
+        assert!(matches!(staging.write(b"lo").await, Err(ObjectError::TooLarge(4))));
+        drop(staging);
+        drop(objects.stage(4).await.unwrap().finish().await.unwrap());
+        assert_eq!(std::fs::read_dir(folder.path().join("staging")).unwrap().count(), 0);
+    }
+}
