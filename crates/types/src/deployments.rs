@@ -39,29 +39,23 @@ impl DeploymentCreate {
     pub fn check(&self) -> Result<(), String> {
         check_description(self.description.as_deref())?;
         if self.supports_request_format == Some(false) {
-            return Err(
-                "supports_request_format: deployments without requests are not offered yet".into(),
-            );
+            return Err("supports_request_format: deployments without requests are not offered yet".into());
         }
         check_side("input", self.input_type, self.input_fields.as_deref())?;
         check_side("output", self.output_type, self.output_fields.as_deref())
     }
 }
 
-fn check_side(
-    side: &str,
-    kind: Option<PayloadType>,
-    fields: Option<&[Field]>,
-) -> Result<(), String> {
+fn check_side(side: &str, kind: Option<PayloadType>, fields: Option<&[Field]>) -> Result<(), String> {
     let fields = fields.unwrap_or_default();
     match kind {
         None => Err(format!("{side}_type is required: structured or plain")),
-        Some(PayloadType::Plain) if !fields.is_empty() => Err(format!(
-            "{side}_fields must be empty, since {side}_type is plain"
-        )),
-        Some(PayloadType::Structured) if fields.is_empty() => Err(format!(
-            "{side}_fields must name at least one field, since {side}_type is structured"
-        )),
+        Some(PayloadType::Plain) if !fields.is_empty() => {
+            Err(format!("{side}_fields must be empty, since {side}_type is plain"))
+        }
+        Some(PayloadType::Structured) if fields.is_empty() => {
+            Err(format!("{side}_fields must name at least one field, since {side}_type is structured"))
+        }
         Some(_) => check_fields(side, fields),
     }
 }
@@ -69,9 +63,9 @@ fn check_side(
 /// Checks the length of a description.
 pub fn check_description(text: Option<&str>) -> Result<(), String> {
     match text {
-        Some(text) if text.chars().count() > MAX_DESCRIPTION => Err(format!(
-            "description must have at most {MAX_DESCRIPTION} characters"
-        )),
+        Some(text) if text.chars().count() > MAX_DESCRIPTION => {
+            Err(format!("description must have at most {MAX_DESCRIPTION} characters"))
+        }
         _ => Ok(()),
     }
 }
@@ -98,14 +92,8 @@ impl DeploymentUpdate {
     /// The rules between fields.
     pub fn check(&self) -> Result<(), String> {
         check_description(self.description.value().map(String::as_str))?;
-        check_fields(
-            "input",
-            self.input_fields.value().map_or(&[], Vec::as_slice),
-        )?;
-        check_fields(
-            "output",
-            self.output_fields.value().map_or(&[], Vec::as_slice),
-        )
+        check_fields("input", self.input_fields.value().map_or(&[], Vec::as_slice))?;
+        check_fields("output", self.output_fields.value().map_or(&[], Vec::as_slice))
     }
 }
 

@@ -117,11 +117,7 @@ impl From<&Field> for FieldDetail {
             }
             None => serde_json::json!({}),
         };
-        Self {
-            name: field.name.clone(),
-            data_type: field.data_type,
-            widget,
-        }
+        Self { name: field.name.clone(), data_type: field.data_type, widget }
     }
 }
 
@@ -136,22 +132,11 @@ pub struct FieldBrief {
 
 impl From<&Field> for FieldBrief {
     fn from(field: &Field) -> Self {
-        Self {
-            name: field.name.clone(),
-            data_type: field.data_type,
-        }
+        Self { name: field.name.clone(), data_type: field.data_type }
     }
 }
 
-const INPUT_WIDGETS: [&str; 7] = [
-    "textbox",
-    "numberbox",
-    "slider",
-    "dropdown",
-    "switch",
-    "button",
-    "image_preview",
-];
+const INPUT_WIDGETS: [&str; 7] = ["textbox", "numberbox", "slider", "dropdown", "switch", "button", "image_preview"];
 const OUTPUT_WIDGETS: [&str; 3] = ["textbox", "button", "image_preview"];
 /// The most fields on one side of a deployment.
 pub const MAX_FIELDS: usize = 250;
@@ -159,22 +144,13 @@ pub const MAX_FIELDS: usize = 250;
 /// Checks declared fields: names unique, widgets known. `side` is `input` or `output`.
 pub fn check_fields(side: &str, fields: &[Field]) -> Result<(), String> {
     if fields.len() > MAX_FIELDS {
-        return Err(format!(
-            "{side}_fields: at most {MAX_FIELDS} fields are allowed"
-        ));
+        return Err(format!("{side}_fields: at most {MAX_FIELDS} fields are allowed"));
     }
-    let known: &[&str] = if side == "input" {
-        &INPUT_WIDGETS
-    } else {
-        &OUTPUT_WIDGETS
-    };
+    let known: &[&str] = if side == "input" { &INPUT_WIDGETS } else { &OUTPUT_WIDGETS };
     let mut names = std::collections::HashSet::new();
     for field in fields {
         if !names.insert(field.name.as_str()) {
-            return Err(format!(
-                "{side}_fields: the name '{}' is used twice",
-                field.name
-            ));
+            return Err(format!("{side}_fields: the name '{}' is used twice", field.name));
         }
         if let Some(widget) = &field.widget
             && !known.contains(&widget.kind.as_str())
@@ -195,13 +171,41 @@ pub fn check_fields(side: &str, fields: &[Field]) -> Result<(), String> {
 /// Every key must be declared; a declared key may be null, and may be missing only for files (semantics 1.7).
 /// Reads each value once and keeps nothing of it. Errors are sentences that name the field.
 pub fn check_payload(fields: &[Field], body: &[u8]) -> Result<(), String> {
+    check_side(Side::Input, fields, body)
+}
+
+/// Checks a structured result, given as JSON text, against the output fields, by the rules of [`check_payload`].
+pub fn check_result(fields: &[Field], body: &[u8]) -> Result<(), String> {
+    check_side(Side::Output, fields, body)
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Input,
+    Output,
+}
+
+impl Side {
+    fn field(self) -> &'static str {
+        match self {
+            Side::Input => "input field",
+            Side::Output => "output field",
+        }
+    }
+
+    fn whole(self) -> &'static str {
+        match self {
+            Side::Input => "request data",
+            Side::Output => "result",
+        }
+    }
+}
+
+fn check_side(side: Side, fields: &[Field], body: &[u8]) -> Result<(), String> {
     check_depth(body)?;
     let mut seen = vec![false; fields.len()];
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let check = PayloadCheck {
-        fields,
-        seen: &mut seen,
-    };
+    let check = PayloadCheck { side, fields, seen: &mut seen };
     let outcome = serde::de::DeserializeSeed::deserialize(check, &mut reader).and_then(|problem| {
         reader.end()?;
         Ok(problem)
@@ -210,16 +214,13 @@ pub fn check_payload(fields: &[Field], body: &[u8]) -> Result<(), String> {
         Ok(Some(problem)) => return Err(problem),
         Ok(None) => {}
         Err(cause) if cause.is_data() => {
-            return Err("The request data must be a dictionary of fields".into());
+            return Err(format!("The {} must be a dictionary of fields", side.whole()));
         }
         Err(cause) => return Err(format!("The body is not valid JSON: {cause}")),
     }
-    let missing = fields
-        .iter()
-        .zip(&seen)
-        .find(|(field, seen)| !**seen && !field.data_type.is_file());
+    let missing = fields.iter().zip(&seen).find(|(field, seen)| !**seen && !field.data_type.is_file());
     match missing {
-        Some((field, _)) => Err(format!("The input field '{}' is missing", field.name)),
+        Some((field, _)) => Err(format!("The {} '{}' is missing", side.field(), field.name)),
         None => Ok(()),
     }
 }
@@ -251,6 +252,7 @@ pub fn check_depth(body: &[u8]) -> Result<(), String> {
 }
 
 struct PayloadCheck<'a> {
+    side: Side,
     fields: &'a [Field],
     seen: &'a mut [bool],
 }
@@ -272,27 +274,18 @@ impl<'de> serde::de::Visitor<'de> for PayloadCheck<'_> {
 
     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut problem = None;
+        let what = self.side.field();
         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
             let value: &RawValue = map.next_value()?;
             if problem.is_some() {
                 continue;
             }
-            match self
-                .fields
-                .iter()
-                .position(|field| field.name.as_str() == key)
-            {
-                None => {
-                    problem = Some(format!(
-                        "The input field '{key}' does not exist in this deployment"
-                    ))
-                }
-                Some(at) if self.seen[at] => {
-                    problem = Some(format!("The input field '{key}' is given twice"))
-                }
+            match self.fields.iter().position(|field| field.name.as_str() == key) {
+                None => problem = Some(format!("The {what} '{key}' does not exist in this deployment")),
+                Some(at) if self.seen[at] => problem = Some(format!("The {what} '{key}' is given twice")),
                 Some(at) => {
                     self.seen[at] = true;
-                    problem = check_value(&self.fields[at], value.get()).err();
+                    problem = check_value(what, &self.fields[at], value.get()).err();
                 }
             }
         }
@@ -301,7 +294,7 @@ impl<'de> serde::de::Visitor<'de> for PayloadCheck<'_> {
 }
 
 /// Checks one value, as JSON text, against its field; null fits every type.
-fn check_value(field: &Field, text: &str) -> Result<(), String> {
+fn check_value(what: &str, field: &Field, text: &str) -> Result<(), String> {
     let fits = match field.data_type {
         _ if text == "null" => true,
         DataType::Int => is_int(text),
@@ -311,24 +304,16 @@ fn check_value(field: &Field, text: &str) -> Result<(), String> {
         DataType::Dict => text.starts_with('{'),
         DataType::ArrayInt => all_items(text, is_int),
         DataType::ArrayDouble => all_items(text, is_number),
-        DataType::ArrayString | DataType::ArrayFile => {
-            all_items(text, |item| item.starts_with('"'))
-        }
+        DataType::ArrayString | DataType::ArrayFile => all_items(text, |item| item.starts_with('"')),
     };
     if fits {
         return Ok(());
     }
-    Err(format!(
-        "The input field '{}' must be of type {}, but got {}",
-        field.name,
-        field.data_type,
-        kind_of(text)
-    ))
+    Err(format!("The input field '{}' must be of type {}, but got {}", field.name, field.data_type, kind_of(text)))
 }
 
 fn all_items(text: &str, fits: fn(&str) -> bool) -> bool {
-    serde_json::from_str::<Vec<&RawValue>>(text)
-        .is_ok_and(|items| items.iter().all(|item| fits(item.get())))
+    serde_json::from_str::<Vec<&RawValue>>(text).is_ok_and(|items| items.iter().all(|item| fits(item.get())))
 }
 
 fn is_number(text: &str) -> bool {
@@ -372,35 +357,20 @@ mod tests {
     fn values_must_fit_their_types() {
         use DataType::*;
         for (data_type, good, bad) in [
-            (
-                Int,
-                vec!["1", "-2", "null"],
-                vec!["1.0", "\"1\"", "true", "1e3", "[]"],
-            ),
+            (Int, vec!["1", "-2", "null"], vec!["1.0", "\"1\"", "true", "1e3", "[]"]),
             (Double, vec!["1", "2.5", "1e3"], vec!["\"1\"", "false"]),
             (Bool, vec!["true", "false"], vec!["1", "\"true\""]),
             (String, vec!["\"x\""], vec!["1", "{}"]),
             (Dict, vec!["{}", "{\"a\":[1]}"], vec!["[]", "1"]),
-            (
-                ArrayInt,
-                vec!["[]", "[1, 2]"],
-                vec!["[1.5]", "[true]", "{}", "1"],
-            ),
+            (ArrayInt, vec!["[]", "[1, 2]"], vec!["[1.5]", "[true]", "{}", "1"]),
             (ArrayDouble, vec!["[1, 2.5]"], vec!["[\"1\"]"]),
             (ArrayString, vec!["[\"a\"]"], vec!["[1]", "\"a\""]),
         ] {
             for value in good {
-                assert_eq!(
-                    check(&[("x", data_type)], &format!("{{\"x\": {value}}}")),
-                    Ok(()),
-                    "{data_type} {value}"
-                );
+                assert_eq!(check(&[("x", data_type)], &format!("{{\"x\": {value}}}")), Ok(()), "{data_type} {value}");
             }
             for value in bad {
-                assert!(
-                    check(&[("x", data_type)], &format!("{{\"x\": {value}}}")).is_err(),
-                    "{data_type} {value}"
-                );
+                assert!(check(&[("x", data_type)], &format!("{{\"x\": {value}}}")).is_err(), "{data_type} {value}");
             }
         }
     }

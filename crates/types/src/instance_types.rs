@@ -22,10 +22,7 @@ impl InstanceType {
     pub fn parse(name: &str) -> Result<Self, String> {
         Self::all().find(|kind| kind.name() == name).ok_or_else(|| {
             let known: Vec<_> = Self::all().map(Self::name).collect();
-            format!(
-                "instance_type '{name}' is not offered; there are {}",
-                known.join(", ")
-            )
+            format!("instance_type '{name}' is not offered; there are {}", known.join(", "))
         })
     }
 

@@ -22,9 +22,7 @@ impl<'de> Deserialize<'de> for Labels {
                 serde_json::Value::Bool(flag) => flag.to_string(),
                 serde_json::Value::Number(number) => number.to_string(),
                 _ => {
-                    return Err(D::Error::custom(format!(
-                        "the value of label '{key}' must be a string"
-                    )));
+                    return Err(D::Error::custom(format!("the value of label '{key}' must be a string")));
                 }
             };
             check_part("key", &key).map_err(D::Error::custom)?;
@@ -32,9 +30,7 @@ impl<'de> Deserialize<'de> for Labels {
             labels.insert(key, text);
         }
         if labels.len() > MAX_LABELS {
-            return Err(D::Error::custom(format!(
-                "an object has at most {MAX_LABELS} labels"
-            )));
+            return Err(D::Error::custom(format!("an object has at most {MAX_LABELS} labels")));
         }
         Ok(Self(labels))
     }
@@ -47,17 +43,13 @@ pub const MAX_LABEL: usize = 256;
 
 fn check_part(what: &str, text: &str) -> Result<(), String> {
     if text.chars().count() > MAX_LABEL {
-        return Err(format!(
-            "a label's {what} has at most {MAX_LABEL} characters"
-        ));
+        return Err(format!("a label's {what} has at most {MAX_LABEL} characters"));
     }
     if what == "key" && text.is_empty() {
         return Err("a label's key must not be empty".into());
     }
     if text.contains([',', ':']) {
-        return Err(format!(
-            "a label's {what} must not contain ',' or ':': '{text}'"
-        ));
+        return Err(format!("a label's {what} must not contain ',' or ':': '{text}'"));
     }
     Ok(())
 }
@@ -70,12 +62,7 @@ impl LabelFilter {
     /// Reads the query value; refuses pairs without a colon.
     pub fn parse(text: Option<&str>) -> Result<Self> {
         let mut pairs = Vec::new();
-        for pair in text
-            .unwrap_or_default()
-            .split(',')
-            .map(str::trim)
-            .filter(|pair| !pair.is_empty())
-        {
+        for pair in text.unwrap_or_default().split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
             let Some((key, value)) = pair.split_once(':') else {
                 return Err(Error::invalid(format!(
                     "labels: '{pair}' is not of the form key:value; separate several by commas"
@@ -88,11 +75,7 @@ impl LabelFilter {
 
     /// Whether an object with these labels passes; an empty filter lets all pass.
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.0.is_empty()
-            || self
-                .0
-                .iter()
-                .any(|(key, value)| labels.0.get(key) == Some(value))
+        self.0.is_empty() || self.0.iter().any(|(key, value)| labels.0.get(key) == Some(value))
     }
 }
 
@@ -104,16 +87,8 @@ mod tests {
     #[test]
     fn one_matching_pair_is_enough() {
         let labels = Labels(BTreeMap::from([("team".into(), "red".into())]));
-        assert!(
-            LabelFilter::parse(Some("team:blue,team:red"))
-                .unwrap()
-                .matches(&labels)
-        );
-        assert!(
-            !LabelFilter::parse(Some("team:blue"))
-                .unwrap()
-                .matches(&labels)
-        );
+        assert!(LabelFilter::parse(Some("team:blue,team:red")).unwrap().matches(&labels));
+        assert!(!LabelFilter::parse(Some("team:blue")).unwrap().matches(&labels));
         assert!(LabelFilter::parse(None).unwrap().matches(&labels));
         assert!(LabelFilter::parse(Some("team")).is_err());
     }

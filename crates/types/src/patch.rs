@@ -74,12 +74,7 @@ impl<T: utoipa::ToSchema> utoipa::ToSchema for Patch<T>
 where
     Patch<T>: utoipa::PartialSchema,
 {
-    fn schemas(
-        parts: &mut Vec<(
-            String,
-            utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>,
-        )>,
-    ) {
+    fn schemas(parts: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>) {
         T::schemas(parts);
     }
 }

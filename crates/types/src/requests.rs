@@ -52,10 +52,7 @@ impl RequestStatus {
 
     /// Whether nothing will change any more.
     pub fn is_final(self) -> bool {
-        matches!(
-            self,
-            RequestStatus::Completed | RequestStatus::Failed | RequestStatus::Cancelled
-        )
+        matches!(self, RequestStatus::Completed | RequestStatus::Failed | RequestStatus::Cancelled)
     }
 
     /// `success` of the wire: unknown until the end.

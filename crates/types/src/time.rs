@@ -12,26 +12,18 @@ pub struct Timestamp(pub i64);
 impl Timestamp {
     /// The present, by the system's clock.
     pub fn now() -> Self {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
 
     /// This time and `by` more.
     pub fn plus(self, by: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// This time less `by`.
     pub fn minus(self, by: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// How long it is since `earlier`; nothing when that is later.
@@ -66,12 +58,7 @@ impl Timestamp {
             return Some(Self(at.as_microsecond()));
         }
         let at = civil.parse::<jiff::civil::DateTime>().ok()?;
-        Some(Self(
-            at.to_zoned(TimeZone::UTC)
-                .ok()?
-                .timestamp()
-                .as_microsecond(),
-        ))
+        Some(Self(at.to_zoned(TimeZone::UTC).ok()?.timestamp().as_microsecond()))
     }
 }
 
@@ -122,10 +109,7 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse(text), Some(want), "{text}");
         }
-        assert_eq!(
-            Timestamp::parse("2023-11-14").unwrap().object_text(),
-            "2023-11-14T00:00:00.000000Z"
-        );
+        assert_eq!(Timestamp::parse("2023-11-14").unwrap().object_text(), "2023-11-14T00:00:00.000000Z");
         assert_eq!(Timestamp::parse("yesterday"), None);
     }
 }

@@ -98,10 +98,7 @@ pub mod defaults {
 /// The body of `deployment_versions_create`: the union over all client releases.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(
-    missing_docs,
-    reason = "the contract's words; the defaults stand in `defaults`"
-)]
+#[expect(missing_docs, reason = "the contract's words; the defaults stand in `defaults`")]
 pub struct DeploymentVersionCreate {
     #[schema(value_type = String)]
     pub version: Option<VersionName>,
@@ -187,20 +184,10 @@ impl DeploymentVersionCreate {
         check_description(self.description.as_deref())?;
         refuse_unoffered(&Unoffered {
             static_ip: self.static_ip,
-            groups: [
-                self.monitoring.as_deref(),
-                self.default_notification_group.as_deref(),
-            ],
-            type_group: self
-                .instance_type_group_id
-                .as_deref()
-                .or(self.instance_type_group_name.as_deref()),
+            groups: [self.monitoring.as_deref(), self.default_notification_group.as_deref()],
+            type_group: self.instance_type_group_id.as_deref().or(self.instance_type_group_name.as_deref()),
             ports: self.ports.as_deref(),
-            container: [
-                self.health_check.as_ref(),
-                self.command.as_ref(),
-                self.args.as_ref(),
-            ],
+            container: [self.health_check.as_ref(), self.command.as_ref(), self.args.as_ref()],
         })
     }
 }
@@ -212,21 +199,14 @@ impl DeploymentVersionUpdate {
         let text = |patch: &'_ Patch<String>| patch.value().cloned();
         refuse_unoffered(&Unoffered {
             static_ip: self.static_ip.value().copied(),
-            groups: [
-                text(&self.monitoring).as_deref(),
-                text(&self.default_notification_group).as_deref(),
-            ],
+            groups: [text(&self.monitoring).as_deref(), text(&self.default_notification_group).as_deref()],
             type_group: self
                 .instance_type_group_id
                 .value()
                 .or(self.instance_type_group_name.value())
                 .map(String::as_str),
             ports: self.ports.value().map(Vec::as_slice),
-            container: [
-                self.health_check.value(),
-                self.command.value(),
-                self.args.value(),
-            ],
+            container: [self.health_check.value(), self.command.value(), self.args.value()],
         })
     }
 }
@@ -242,23 +222,21 @@ struct Unoffered<'a> {
 
 fn refuse_unoffered(asked: &Unoffered<'_>) -> Result<(), String> {
     if asked.static_ip == Some(true) {
-        return Err(
-            "static_ip: static addresses are not offered; leave it out or set it to false".into(),
-        );
+        return Err("static_ip: static addresses are not offered; leave it out or set it to false".into());
     }
     if let Some(group) = asked.groups.iter().flatten().next() {
         return Err(format!("Notification group '{group}' was not found"));
     }
     if let Some(group) = asked.type_group {
-        return Err(format!(
-            "Instance type group '{group}' was not found; give an instance_type"
-        ));
+        return Err(format!("Instance type group '{group}' was not found; give an instance_type"));
     }
     if asked.ports.is_some_and(|ports| !ports.is_empty()) {
         return Err("ports: open ports are not offered yet; leave the list empty".into());
     }
     if asked.container.iter().any(Option::is_some) {
-        return Err("health_check, command and args belong to deployments without requests, which are not offered yet".into());
+        return Err(
+            "health_check, command and args belong to deployments without requests, which are not offered yet".into()
+        );
     }
     Ok(())
 }
