@@ -1,1 +1,4 @@
 //! Modelyard: runner.
+
+pub mod interpreters;
+pub mod package;

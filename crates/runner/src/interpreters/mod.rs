@@ -1,0 +1,139 @@
+//! Finds the Pythons of this host that environments can be made from.
+//!
+//! Each is asked itself (`-I`, so that nothing of the host's settings or the current folder runs), because a name on
+//! `PATH` may be a shim, a link or the Python of a virtual environment: what counts is the installation behind it.
+
+mod places;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{io::AsyncReadExt, process::Command, sync::Semaphore, task::JoinSet, time::timeout};
+
+/// How long one Python may take to introduce itself.
+const PROBE_TIME: Duration = Duration::from_secs(10);
+const PROBES_AT_ONCE: usize = 4;
+const OLDEST: (u32, u32) = (3, 8);
+/// Longer answers than this are no answers.
+const MOST_OUTPUT: u64 = 64 << 10;
+
+/// An installed Python.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Interpreter {
+    /// Its full version: `3.11.7`.
+    pub version: String,
+    /// The part of the version that packages care for: `3.11`.
+    pub minor: String,
+    /// The executable itself, with all links and shims resolved.
+    pub path: PathBuf,
+    /// The folder of the installation, resolved too.
+    pub base_prefix: PathBuf,
+    /// What packages are built for, as `sysconfig` names it, with the C library: `linux-x86_64-glibc`.
+    pub platform: String,
+}
+
+impl Interpreter {
+    /// The version as numbers, for comparisons.
+    fn order(&self) -> Vec<u32> {
+        self.version.split('.').map(|part| part.parse().unwrap_or(0)).collect()
+    }
+}
+
+/// Prints what the installation behind an interpreter is; nothing when uv could not make environments from it.
+const PROBE: &str = r#"
+import json, os, platform, sys, sysconfig
+if sys.version_info < (3, 10):
+    import distutils.command.install  # uv reads the install scheme from it; some distributions leave it out
+import venv
+executable = getattr(sys, "_base_executable", None) or sys.executable
+print(json.dumps({
+    "implementation": sys.implementation.name,
+    "version": list(sys.version_info[:3]),
+    "release": sys.version_info[3] == "final",
+    "executable": os.path.realpath(executable),
+    "base_prefix": os.path.realpath(sys.base_prefix),
+    "platform": sysconfig.get_platform() + "-" + (platform.libc_ver()[0] or "other"),
+}))
+"#;
+
+#[derive(Deserialize)]
+struct Answer {
+    implementation: String,
+    version: (u32, u32, u32),
+    release: bool,
+    executable: PathBuf,
+    base_prefix: PathBuf,
+    platform: String,
+}
+
+/// Finds the Pythons of this host, newest first, each installation once.
+pub async fn find() -> Vec<Interpreter> {
+    find_among(places::candidates(&places::Host::current())).await
+}
+
+/// Asks each of `candidates` and keeps those that environments can be made from.
+pub async fn find_among(candidates: Vec<PathBuf>) -> Vec<Interpreter> {
+    let turn = Arc::new(Semaphore::new(PROBES_AT_ONCE));
+    let mut probes = JoinSet::new();
+    for candidate in candidates {
+        let turn = Arc::clone(&turn);
+        probes.spawn(async move {
+            let _turn = turn.acquire().await.ok()?;
+            probe(&candidate).await
+        });
+    }
+    let mut found: Vec<Interpreter> = probes.join_all().await.into_iter().flatten().collect();
+    found.sort_by_key(|python| (std::cmp::Reverse(python.order()), python.base_prefix.clone(), python.path.clone()));
+    found.dedup_by(|a, b| a.base_prefix == b.base_prefix && a.version == b.version);
+    found
+}
+
+/// Asks one executable what it is; `None` when it is no Python we can use.
+pub async fn probe(executable: &Path) -> Option<Interpreter> {
+    let answer = match timeout(PROBE_TIME, ask(executable)).await {
+        Ok(answer) => answer?,
+        Err(_) => {
+            tracing::warn!(executable = %executable.display(), "a Python did not introduce itself in time");
+            return None;
+        }
+    };
+    let (major, minor, patch) = answer.version;
+    if answer.implementation != "cpython" || !answer.release || (major, minor) < OLDEST {
+        return None;
+    }
+    Some(Interpreter {
+        version: format!("{major}.{minor}.{patch}"),
+        minor: format!("{major}.{minor}"),
+        path: answer.executable,
+        base_prefix: answer.base_prefix,
+        platform: answer.platform,
+    })
+}
+
+async fn ask(executable: &Path) -> Option<Answer> {
+    let mut child = Command::new(executable)
+        .args(["-I", "-c", PROBE])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .current_dir("/")
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .ok()?;
+    let mut output = Vec::new();
+    child.stdout.take()?.take(MOST_OUTPUT).read_to_end(&mut output).await.ok()?;
+    let status = child.wait().await.ok()?;
+    if !status.success() {
+        return None;
+    }
+    serde_json::from_slice(&output).ok()
+}
