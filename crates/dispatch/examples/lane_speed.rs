@@ -1,0 +1,102 @@
+//! Measures what a lane costs: nanoseconds for submit, started and finished of one job, with 1 and 4 threads.
+//!
+//! `cargo run --release -p modelyard-dispatch --example lane_speed`
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use bytes::Bytes;
+use modelyard_dispatch::{Call, Class, Job, Lane, LaneSettings, Outcome, Seat, SeatId, Waiter};
+use modelyard_types::RequestId;
+
+const JOBS: usize = 400_000;
+
+/// A process that remembers the tickets it was handed.
+#[derive(Default)]
+struct Process(Mutex<VecDeque<u64>>);
+
+impl Process {
+    fn next(&self) -> Option<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+}
+
+impl Seat for Process {
+    fn hand_over(&self, ticket: u64, _: &Call) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(ticket);
+    }
+    fn cancel(&self, _: u64) {}
+    fn kill(&self) {}
+}
+
+/// A caller that counts.
+#[derive(Default)]
+struct Caller(AtomicUsize);
+
+impl Waiter for Caller {
+    fn started(&self) {}
+    fn update(&self, _: Bytes) {}
+    fn finish(&self, _: Outcome) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn job(caller: &Arc<Caller>) -> Job {
+    let call = Call { flags: 0, context: Bytes::from_static(b"{}"), body: Bytes::from_static(b"{\"a\":1}") };
+    Job { id: RequestId::new(), class: Class::Direct, priority: 1, call, waiter: caller.clone() }
+}
+
+/// One thread submits to one lane and plays the process with so many jobs in the lane at a time.
+fn work(lane: &Lane, in_flight: usize, jobs: usize) -> usize {
+    let (seat, process, caller) = (SeatId::new(), Arc::new(Process::default()), Arc::new(Caller::default()));
+    lane.seat_ready(seat, process.clone());
+    let mut prepared: Vec<Job> = (0..jobs).map(|_| job(&caller)).collect();
+    let mut submitted = 0;
+    let mut done = 0;
+    while done < jobs {
+        while submitted < jobs && submitted < done + in_flight {
+            if let Some(job) = prepared.pop() {
+                let _ = lane.submit(job);
+            }
+            submitted += 1;
+        }
+        let mut answered = false;
+        while let Some(ticket) = process.next() {
+            lane.started(seat, ticket);
+            lane.finished(seat, ticket, Outcome::Result(Bytes::new()));
+            answered = true;
+        }
+        done = caller.0.load(Ordering::Relaxed);
+        if !answered {
+            thread::yield_now();
+        }
+    }
+    done
+}
+
+fn measure(name: &str, threads: usize, in_flight: usize) {
+    let lane = Lane::new(LaneSettings::default(), Arc::new(|| ()));
+    let each = JOBS / threads;
+    let ids = Instant::now();
+    let caller = Arc::new(Caller::default());
+    drop((0..JOBS).map(|_| job(&caller)).collect::<Vec<_>>());
+    let preparing = ids.elapsed();
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| work(&lane, in_flight, each));
+        }
+    });
+    let spent = start.elapsed().saturating_sub(preparing / u32::try_from(threads).unwrap_or(1));
+    println!("{name:<44} {:>7.0} ns a job", spent.as_nanos() as f64 / JOBS as f64);
+}
+
+fn main() {
+    measure("1 thread, 1 job at a time", 1, 1);
+    measure("1 thread, 16 at a time, handed ahead", 1, 16);
+    measure("4 threads, one lane, 1 job at a time each", 4, 1);
+    measure("4 threads, one lane, 16 at a time each", 4, 16);
+}

@@ -1,0 +1,165 @@
+//! The lane of one version, as callers, processes and the scaler see it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use modelyard_types::RequestId;
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::effects::{Effects, Nudge};
+use crate::job::{Cancel, Job, Outcome, Refusal};
+use crate::load::LaneLoad;
+use crate::port::Port;
+use crate::seat::{Seat, SeatId};
+use crate::settings::LaneSettings;
+use crate::state::State;
+
+/// The requests of one version on their way to its processes.
+///
+/// Every method may be called from any thread, also from inside a [`Waiter`](crate::Waiter), a [`Seat`] or the nudge: those are
+/// never called while the lane is locked. No method waits for anything but that lock, which is held for a few lines of
+/// bookkeeping. Timeouts come from outside, by [`expire`](Self::expire); [`sweep`](Self::sweep) wants to be called about once a second.
+pub struct Lane {
+    state: Mutex<State>,
+    nudge: Nudge,
+    clock: Clock,
+}
+
+impl Lane {
+    /// An empty lane. `nudge` is called whenever a job has to wait because no seat is free.
+    pub fn new(settings: LaneSettings, nudge: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self::with_clock(settings, nudge, Clock::System)
+    }
+
+    pub(crate) fn with_clock(settings: LaneSettings, nudge: Nudge, clock: Clock) -> Self {
+        Self { state: Mutex::new(State::new(settings)), nudge, clock }
+    }
+
+    /// Changes how the lane behaves, from now on.
+    pub fn set(&self, settings: LaneSettings) {
+        self.step(|state, now, effects| state.set(settings, now, effects));
+    }
+
+    /// Takes a job and hands it to a seat if one has room. A refused job's waiter is not told.
+    pub fn submit(&self, job: Job) -> Result<(), Refusal> {
+        self.step(|state, now, effects| state.submit(job, now, effects))
+    }
+
+    /// Takes in a process that is ready, under an id made by [`SeatId::new`]. The seat may get calls before this returns.
+    pub fn seat_ready(&self, id: SeatId, seat: Arc<dyn Seat>) {
+        self.step(|state, now, effects| state.seat_ready(id, Port::new(seat), now, effects));
+    }
+
+    /// The process began to work on a call. False, and nothing happens, if that call is not the next of that seat.
+    pub fn started(&self, seat: SeatId, ticket: u64) -> bool {
+        self.step(|state, now, effects| state.started(seat, ticket, now, effects))
+    }
+
+    /// The process sent an update of the call in work. False, and nothing happens, if that call is not in work there.
+    pub fn update(&self, seat: SeatId, ticket: u64, text: Bytes) -> bool {
+        let waiter = self.lock().updated(seat, ticket);
+        if let Ok(Some(waiter)) = &waiter {
+            waiter.update(text);
+        }
+        waiter.is_ok()
+    }
+
+    /// Allows the process more updates, once earlier ones are on their way to the reader. Nothing happens for a job that ended.
+    pub fn credit(&self, id: RequestId, updates: u32) {
+        self.step(|state, _, effects| state.credit(id, updates, effects));
+    }
+
+    /// The process answered a call. False, and nothing happens, if it had no such call to answer: the seat is gone, the ticket
+    /// unknown or not the first in line. The answer to a call that was taken back is dropped.
+    pub fn finished(&self, seat: SeatId, ticket: u64, outcome: Outcome) -> bool {
+        self.step(|state, now, effects| state.finished(seat, ticket, outcome, now, effects))
+    }
+
+    /// The process ended, for a reason that is a sentence. The call it worked on has crashed; those it had not started go back
+    /// to where they stood in the queue. False if the seat was gone already.
+    pub fn seat_gone(&self, seat: SeatId, why: &str) -> bool {
+        self.step(|state, now, effects| state.seat_gone(seat, why, now, effects))
+    }
+
+    /// Gives a seat no more calls. What comes back tells when it holds none any more, or is gone; then the lane has
+    /// forgotten it.
+    pub fn retire(&self, seat: SeatId) -> Retired {
+        let (done, retired) = oneshot::channel();
+        self.step(|state, _, effects| {
+            state.tell_when_drained(seat, done);
+            state.retire(seat, effects);
+        });
+        Retired(retired)
+    }
+
+    /// Cancels a job: at once while it has not started. One that runs is interrupted, and its waiter told when its process
+    /// answers; a second call, or [`expire`](Self::expire), ends the process.
+    pub fn cancel(&self, id: RequestId) -> Cancel {
+        self.step(|state, now, effects| state.cancel(id, now, effects))
+    }
+
+    /// The time of a job is over. Nothing happens if it has ended.
+    pub fn expire(&self, id: RequestId) {
+        self.step(|state, now, effects| state.expire(id, now, effects));
+    }
+
+    /// Ends all that waits for a seat, because there will be none, and says how many those were.
+    pub fn refuse_waiting(&self, reason: &str) -> usize {
+        self.step(|state, _, effects| state.refuse_waiting(reason, effects))
+    }
+
+    /// Closes the lane for good: what waits or comes is refused, what runs goes on. Says how many were refused.
+    pub fn close(&self, reason: &str) -> usize {
+        self.step(|state, _, effects| state.close(reason, effects))
+    }
+
+    /// Gives up on processes that do not answer, and asks back calls that a long one holds up while another seat is idle.
+    pub fn sweep(&self) {
+        self.step(|state, now, effects| state.sweep(now, effects));
+    }
+
+    /// The lane at this moment. Costs the number of its seats, however much waits.
+    pub fn load(&self) -> LaneLoad {
+        let now = self.clock.now();
+        self.lock().load(now)
+    }
+
+    /// One change under the lock, then what it causes, without.
+    fn step<T>(&self, change: impl FnOnce(&mut State, Instant, &mut Effects) -> T) -> T {
+        let mut effects = Effects::default();
+        let now = self.clock.now();
+        let answer = change(&mut self.lock(), now, &mut effects);
+        effects.run(&self.nudge);
+        answer
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Lane {
+    /// Whoever still waits is told.
+    fn drop(&mut self) {
+        self.step(|state, _, effects| state.abandon(effects));
+    }
+}
+
+/// Tells when a seat holds no call any more.
+#[must_use = "a seat may be stopped only once it is drained"]
+pub struct Retired(oneshot::Receiver<()>);
+
+impl Retired {
+    /// Waits until the seat is drained or gone.
+    pub async fn wait(self) {
+        // The lane drops its end when the seat leaves it; that is the message.
+        let _ = self.0.await;
+    }
+
+    /// Whether it is so already.
+    pub fn is_done(&mut self) -> bool {
+        !matches!(self.0.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+    }
+}

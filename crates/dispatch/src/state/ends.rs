@@ -1,0 +1,134 @@
+//! What ends jobs and seats from outside: cancel, timeout, retirement, refusal.
+
+use std::time::Instant;
+
+use modelyard_types::RequestId;
+
+use super::{State, Whereabouts};
+use crate::effects::Effects;
+use crate::job::{Cancel, Outcome};
+use crate::port::Command;
+use crate::seat::SeatId;
+
+impl State {
+    /// Cancels a job: at once if it has not started; else its process is asked, and ended when asked again.
+    pub(crate) fn cancel(&mut self, id: RequestId, now: Instant, effects: &mut Effects) -> Cancel {
+        if !self.jobs.contains_key(&id) {
+            return Cancel::Unknown;
+        }
+        let Some((seat, ticket)) = self.unless_waiting(id, Outcome::Cancelled, effects) else {
+            return Cancel::Done;
+        };
+        let Some(frame) = self.seats.get_mut(&seat).and_then(|place| place.frame(ticket)) else {
+            return Cancel::Unknown;
+        };
+        if frame.started.is_some() && frame.cancelled.is_none() {
+            frame.cancelled = Some(now);
+            self.tell(seat, Command::Cancel(ticket), effects);
+            return Cancel::Asked;
+        }
+        self.withdraw(seat, ticket, Outcome::Cancelled, now, effects);
+        Cancel::Done
+    }
+
+    /// Ends a job whose time is over; a process that works on it is ended.
+    pub(crate) fn expire(&mut self, id: RequestId, now: Instant, effects: &mut Effects) {
+        if let Some((seat, ticket)) = self.unless_waiting(id, Outcome::TimedOut, effects) {
+            self.withdraw(seat, ticket, Outcome::TimedOut, now, effects);
+        }
+    }
+
+    /// Ends a job that waits; says where it is if it does not.
+    fn unless_waiting(&mut self, id: RequestId, outcome: Outcome, effects: &mut Effects) -> Option<(SeatId, u64)> {
+        let held = self.jobs.get(&id)?;
+        match held.whereabouts {
+            Whereabouts::Seat(seat, ticket) => Some((seat, ticket)),
+            Whereabouts::Queue => {
+                let rank = held.rank;
+                self.queue.remove(&rank);
+                self.finish(id, outcome, effects);
+                None
+            }
+        }
+    }
+
+    /// Ends a job that a process holds. One that has not started is taken back; its ticket stays with the process until the
+    /// process answers. For one that runs the process is ended.
+    fn withdraw(&mut self, seat: SeatId, ticket: u64, outcome: Outcome, now: Instant, effects: &mut Effects) {
+        let Some(frame) = self.seats.get_mut(&seat).and_then(|place| place.frame(ticket)) else { return };
+        let Some(id) = frame.job.take() else { return };
+        let (runs, was_cancelled) = (frame.started.is_some(), frame.cancelled.is_some());
+        frame.cancelled = Some(now);
+        if runs {
+            self.kill(seat, now, effects);
+        } else {
+            self.tell(seat, Command::Cancel(ticket), effects);
+        }
+        self.finish(id, if was_cancelled { Outcome::Cancelled } else { outcome }, effects);
+    }
+
+    /// Ends a process. Calls it has not started go back when it is gone, because only then is it known which those are.
+    pub(super) fn kill(&mut self, seat: SeatId, now: Instant, effects: &mut Effects) {
+        let Some(place) = self.seats.get_mut(&seat) else { return };
+        if place.killed.is_none() {
+            place.killed = Some(now);
+            self.not_idle(seat);
+            self.tell(seat, Command::Kill, effects);
+        }
+    }
+
+    /// Gives a seat no more calls and asks those back that have not started.
+    pub(crate) fn retire(&mut self, seat: SeatId, effects: &mut Effects) {
+        let Some(place) = self.seats.get_mut(&seat) else { return };
+        place.retiring = true;
+        self.not_idle(seat);
+        self.recall(seat, effects);
+        self.release_if_drained(seat, effects);
+    }
+
+    /// Asks a process for the calls it has not started.
+    pub(super) fn recall(&mut self, seat: SeatId, effects: &mut Effects) {
+        let Some(place) = self.seats.get_mut(&seat) else { return };
+        let mut asked = false;
+        for frame in &mut place.frames {
+            if frame.started.is_none() && frame.job.is_some() && !frame.recalled {
+                frame.recalled = true;
+                asked = true;
+                place.port.push(Command::Recall(frame.ticket));
+            }
+        }
+        if asked {
+            effects.ports.push(place.port.clone());
+        }
+    }
+
+    /// Ends all that waits for a seat.
+    pub(crate) fn refuse_waiting(&mut self, reason: &str, effects: &mut Effects) -> usize {
+        let mut refused = 0;
+        while let Some(id) = self.queue.pop() {
+            self.finish(id, Outcome::Refused(reason.to_owned()), effects);
+            refused += 1;
+        }
+        refused
+    }
+
+    /// Takes no more jobs and ends all that waits; what runs goes on.
+    pub(crate) fn close(&mut self, reason: &str, effects: &mut Effects) -> usize {
+        self.closed = Some(reason.to_owned());
+        self.refuse_waiting(reason, effects)
+    }
+
+    /// Ends every job, because the lane itself goes.
+    pub(crate) fn abandon(&mut self, effects: &mut Effects) {
+        for (_, held) in self.jobs.drain() {
+            effects.finished.push((held.job, Outcome::Refused("The server is stopping".to_owned())));
+        }
+    }
+
+    /// Allows the process of a running call more updates.
+    pub(crate) fn credit(&self, id: RequestId, updates: u32, effects: &mut Effects) {
+        if let Some(Whereabouts::Seat(seat, ticket)) = self.jobs.get(&id).map(|held| held.whereabouts) {
+            self.tell(seat, Command::Credit(ticket, updates), effects);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Everything a lane knows, behind its lock. Steps change it and gather their effects; nothing here calls out.
+//!
+//! Two things hold after every step: while a job waits no open seat has room for it, and a job is either in the queue or in
+//! exactly one frame of one seat. A job ends by leaving `jobs`, so it ends once.
+
+mod ends;
+mod hand;
+mod place;
+mod reports;
+mod sweep;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+use modelyard_types::RequestId;
+use tokio::sync::oneshot;
+
+use crate::effects::Effects;
+use crate::job::{Job, Outcome, Refusal};
+use crate::load::{LaneLoad, SeatLoad};
+use crate::pace::Pace;
+use crate::queue::{Queue, Rank};
+use crate::seat::SeatId;
+use crate::settings::LaneSettings;
+use place::Place;
+
+/// The inside of a lane.
+pub(crate) struct State {
+    settings: LaneSettings,
+    jobs: HashMap<RequestId, Held>,
+    queue: Queue,
+    seats: BTreeMap<SeatId, Place>,
+    /// The open seats that hold no call; the last was busy last.
+    idle: Vec<SeatId>,
+    pace: Pace,
+    closed: Option<String>,
+    taken: u64,
+}
+
+/// A job in the lane.
+struct Held {
+    job: Job,
+    rank: Rank,
+    since: Instant,
+    whereabouts: Whereabouts,
+    /// How often a process ended with this call first in its buffer, not started.
+    lost: u8,
+}
+
+/// Where a job is.
+#[derive(Clone, Copy)]
+enum Whereabouts {
+    Queue,
+    Seat(SeatId, u64),
+}
+
+impl State {
+    /// An empty lane.
+    pub(crate) fn new(settings: LaneSettings) -> Self {
+        Self {
+            settings,
+            jobs: HashMap::new(),
+            queue: Queue::default(),
+            seats: BTreeMap::new(),
+            idle: Vec::new(),
+            pace: Pace::default(),
+            closed: None,
+            taken: 0,
+        }
+    }
+
+    /// Behaves differently from now on.
+    pub(crate) fn set(&mut self, settings: LaneSettings, now: Instant, effects: &mut Effects) {
+        self.settings = settings;
+        self.fill(now, effects);
+    }
+
+    /// Takes a job: to a seat with room, else into the queue.
+    pub(crate) fn submit(&mut self, job: Job, now: Instant, effects: &mut Effects) -> Result<(), Refusal> {
+        let seat = if self.queue.is_empty() { self.roomiest(now) } else { None };
+        if let Err(refusal) = self.admit(&job, seat.is_some()) {
+            effects.refused = Some(job);
+            return Err(refusal);
+        }
+        self.taken += 1;
+        let id = job.id;
+        let rank = Rank { class: job.class, priority: job.priority, number: self.taken };
+        self.jobs.insert(id, Held { job, rank, since: now, whereabouts: Whereabouts::Queue, lost: 0 });
+        match seat {
+            Some(seat) => self.hand_over(seat, id, now, effects),
+            None => {
+                self.queue.insert(rank, id);
+                effects.nudge = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a job may come in.
+    fn admit(&self, job: &Job, has_seat: bool) -> Result<(), Refusal> {
+        if let Some(reason) = &self.closed {
+            return Err(Refusal::Closed(reason.clone()));
+        }
+        if self.jobs.contains_key(&job.id) {
+            return Err(Refusal::Duplicate);
+        }
+        if !has_seat && self.queue.len() >= self.settings.max_queue {
+            return Err(Refusal::Full { size: self.settings.max_queue });
+        }
+        Ok(())
+    }
+
+    /// Ends a job.
+    fn finish(&mut self, id: RequestId, outcome: Outcome, effects: &mut Effects) {
+        if let Some(held) = self.jobs.remove(&id) {
+            effects.finished.push((held.job, outcome));
+        }
+    }
+
+    /// Puts a job that was handed over and did not start back where it stood in the queue.
+    fn put_back(&mut self, id: RequestId, effects: &mut Effects) {
+        if let Some(reason) = self.closed.clone() {
+            return self.finish(id, Outcome::Refused(reason), effects);
+        }
+        if let Some(held) = self.jobs.get_mut(&id) {
+            held.whereabouts = Whereabouts::Queue;
+            self.queue.insert(held.rank, id);
+        }
+    }
+
+    /// Has somebody told when the seat holds no call any more and takes none; a seat that is gone is drained.
+    pub(crate) fn tell_when_drained(&mut self, seat: SeatId, done: oneshot::Sender<()>) {
+        if let Some(place) = self.seats.get_mut(&seat) {
+            place.drained.push(done);
+        }
+    }
+
+    /// The lane at this moment.
+    pub(crate) fn load(&self, now: Instant) -> LaneLoad {
+        let oldest = self.queue.heads().filter_map(|id| self.jobs.get(&id)).map(|held| held.since).min();
+        let live: Vec<usize> = self.seats.values().map(Place::live).collect();
+        LaneLoad {
+            waiting_direct: self.queue.direct(),
+            waiting_batch: self.queue.len() - self.queue.direct(),
+            oldest_wait: oldest.map(|since| now.saturating_duration_since(since)),
+            running: live.iter().filter(|calls| **calls > 0).count(),
+            ahead: live.iter().map(|calls| calls.saturating_sub(1)).sum(),
+            seats: self.seats.iter().map(|(id, place)| place.load(*id, now)).collect(),
+        }
+    }
+}
+
+impl Place {
+    fn load(&self, id: SeatId, now: Instant) -> SeatLoad {
+        let idle = self.frames.is_empty();
+        SeatLoad {
+            id,
+            calls: self.live(),
+            idle_for: idle.then(|| now.saturating_duration_since(self.since)),
+            open: self.is_open(),
+        }
+    }
+}

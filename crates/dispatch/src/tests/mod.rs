@@ -1,0 +1,6 @@
+//! The lane against fake processes: single rules by example, all of them together by property.
+
+mod fake;
+mod random;
+mod rules;
+mod threads;
