@@ -72,3 +72,18 @@ pub struct EnvironmentBuildDetail {
     /// The size of what was built, in bytes.
     pub size: Option<i64>,
 }
+
+/// A revision of an environment: what was uploaded to be built.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct EnvironmentRevisionDetail {
+    /// The revision's id.
+    pub id: EnvironmentRevisionId,
+    /// The name of its environment.
+    pub environment: String,
+    /// When it was uploaded.
+    pub creation_date: ObjectTime,
+    /// The e-mail address of who uploaded it, or `UbiOps`.
+    pub created_by: String,
+    /// Whether its file is no longer stored.
+    pub expired: bool,
+}

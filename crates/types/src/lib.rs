@@ -14,6 +14,7 @@ pub mod organizations;
 pub mod patch;
 pub mod permissions;
 pub mod projects;
+pub mod release;
 pub mod requests;
 pub mod revisions;
 pub mod service;

@@ -62,6 +62,8 @@ pub mod can {
         RequestsGet = "deployments.versions.requests.get",
         EnvironmentsList = "environments.list",
         EnvironmentsGet = "environments.get",
+        EnvironmentRevisionsList = "environments.revisions.list",
+        EnvironmentRevisionsGet = "environments.revisions.get",
         EnvironmentBuildsList = "environments.builds.list",
         EnvironmentBuildsGet = "environments.builds.get",
     }

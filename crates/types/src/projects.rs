@@ -96,6 +96,7 @@ pub struct ProjectResourceUsage {
     pub deployment_versions: i64,
     pub pipelines: i64,
     pub pipeline_versions: i64,
+    pub gpus: i64,
     pub buckets: i64,
     pub environments: i64,
 }

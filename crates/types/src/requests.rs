@@ -165,4 +165,7 @@ pub struct DeploymentRequestDetail {
     pub timeout: i64,
     pub input_size: i64,
     pub output_size: i64,
+    /// What a call through a service carried; requests through this API have none.
+    #[schema(value_type = Object)]
+    pub additional_data: Option<serde_json::Value>,
 }

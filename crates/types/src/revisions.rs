@@ -101,3 +101,15 @@ pub struct BuildDetail {
     /// Whether the code has a `requests` method.
     pub has_requests_method: Option<bool>,
 }
+
+/// The answer of a rebuild: the revision, and what clients of builds read.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct RevisionRebuild {
+    /// The revision.
+    #[serde(flatten)]
+    pub detail: RevisionDetail,
+    /// The revision that is built.
+    pub revision: RevisionId,
+    /// What asked for it.
+    pub trigger: String,
+}

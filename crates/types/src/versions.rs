@@ -286,4 +286,10 @@ pub struct DeploymentVersionDetail {
     pub default: bool,
     #[schema(value_type = Vec<Object>)]
     pub ports: Vec<Value>,
+    #[schema(value_type = Option<Object>)]
+    pub health_check: Option<Value>,
+    #[schema(value_type = Option<Object>)]
+    pub command: Option<Value>,
+    #[schema(value_type = Option<Object>)]
+    pub args: Option<Value>,
 }
