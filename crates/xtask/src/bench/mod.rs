@@ -1,0 +1,55 @@
+//! Benchmarks: what the platform reaches beside the least that any server must spend, measured in the same run.
+//!
+//! Every cell of ours follows a cell of the floor within the same seconds, because absolute figures of a shared
+//! machine mean nothing. Nothing here asserts a time: a run fails only when something could not be measured.
+
+mod answer;
+mod build;
+mod child;
+mod cold_start;
+mod direct;
+mod figures;
+mod floor;
+mod http;
+mod interrupt;
+mod load;
+mod machine;
+mod options;
+mod ours;
+mod processes;
+mod python;
+mod report;
+mod work;
+
+pub use options::Options;
+
+/// Why a benchmark could not be carried out: a sentence for the person who started it.
+pub type Result<T> = std::result::Result<T, String>;
+
+/// Runs the benchmark `name` and prints what it found.
+///
+/// `direct` and `cold-start` are for people; `floor` is how a benchmark starts its own floor as a process of its own.
+pub fn run(name: &str, options: &Options) -> Result<()> {
+    if name == "floor" {
+        return floor::serve(&options.floor);
+    }
+    let benchmark: fn(&Options, &build::Binaries) -> Result<report::Report> = match name {
+        "direct" => direct::run,
+        "cold-start" => cold_start::run,
+        _ => return Err(format!("there is no benchmark '{name}'; there are: direct, cold-start")),
+    };
+    interrupt::watch()?;
+    let Some(binaries) = build::prepare(options)? else {
+        return build::hand_over_to_release();
+    };
+    let report = benchmark(options, &binaries)?;
+    if options.json {
+        println!("{}", report.to_json()?);
+    } else {
+        print!("{}", report.to_text());
+    }
+    match report.failures() {
+        0 => Ok(()),
+        n => Err(format!("{n} measurements failed; the reasons stand in the report")),
+    }
+}
