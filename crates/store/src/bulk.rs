@@ -1,0 +1,161 @@
+//! Inserting many rows by one statement: the one place where the two databases want different texts.
+
+use sqlx::Arguments as _;
+use sqlx::postgres::PgArguments;
+use uuid::Uuid;
+
+use crate::db::{self, unbindable};
+use crate::error::{Result, StoreError};
+use crate::tx::{On, Tx};
+use crate::value::{Type, Value};
+
+/// A table to insert into, and how.
+pub(crate) struct Bulk {
+    /// `requests`
+    pub table: &'static str,
+    /// `id, status`
+    pub columns: &'static str,
+    /// The kinds of the columns.
+    pub types: &'static [Type],
+    /// What follows the values: ``, or `ON CONFLICT …`.
+    pub suffix: &'static str,
+}
+
+/// Rows by statement on SQLite. A few fixed sizes, so that the prepared statements are found again.
+const SIZES: [usize; 5] = [500, 100, 20, 5, 1];
+/// Placeholders that SQLite takes.
+const MOST_MARKS: usize = 32_766;
+
+impl Bulk {
+    /// Inserts rows, given as their values one after another; tells how many were written.
+    pub(crate) async fn insert(&self, tx: &mut Tx, values: Vec<Value>) -> Result<u64> {
+        debug_assert_eq!(values.len() % self.types.len(), 0);
+        if values.is_empty() {
+            return Ok(0);
+        }
+        match &mut tx.on {
+            On::Pg(tx) => {
+                let arguments = self.arrays(values)?;
+                db::pg_run(&mut **tx, self.text_for_pg().into(), arguments).await
+            }
+            On::Lite(tx) => {
+                let width = self.types.len();
+                let mut values = values.into_iter();
+                let mut written = 0;
+                while values.len() > 0 {
+                    let rows = self.size_for(values.len() / width);
+                    let some: Vec<_> = values.by_ref().take(rows * width).collect();
+                    let text = self.text_for_lite(rows);
+                    written += db::lite_run(&mut **tx, text.into(), some).await?;
+                }
+                Ok(written)
+            }
+        }
+    }
+
+    fn size_for(&self, rows: usize) -> usize {
+        let most = rows.min(MOST_MARKS / self.types.len());
+        SIZES.into_iter().find(|size| *size <= most).unwrap_or(1)
+    }
+
+    /// `INSERT … VALUES (?, ?), (?, ?)`: bare marks, since SQLite looks numbered ones up by their names.
+    pub(crate) fn text_for_lite(&self, rows: usize) -> String {
+        let marks = vec!["?"; self.types.len()].join(",");
+        let rows = vec![format!("({marks})"); rows].join(",");
+        let Self { table, columns, suffix, .. } = self;
+        format!("INSERT INTO {table} ({columns}) VALUES {rows} {suffix}")
+    }
+
+    /// `INSERT … SELECT … FROM UNNEST($1, $2)`: a list for each column.
+    pub(crate) fn text_for_pg(&self) -> String {
+        let lists: Vec<_> =
+            self.types.iter().enumerate().map(|(at, kind)| format!("${}::{}[]", at + 1, pg_name(*kind))).collect();
+        let Self { table, columns, suffix, .. } = self;
+        let lists = lists.join(", ");
+        format!("INSERT INTO {table} ({columns}) SELECT * FROM UNNEST({lists}) {suffix}")
+    }
+
+    fn arrays(&self, values: Vec<Value>) -> Result<PgArguments> {
+        let rows = values.len() / self.types.len();
+        let mut lists: Vec<_> = self.types.iter().map(|kind| List::of(*kind, rows)).collect();
+        for (at, value) in values.into_iter().enumerate() {
+            lists[at % self.types.len()].push(value)?;
+        }
+        let mut arguments = PgArguments::default();
+        for list in lists {
+            list.add_to(&mut arguments)?;
+        }
+        Ok(arguments)
+    }
+}
+
+fn pg_name(kind: Type) -> &'static str {
+    match kind {
+        Type::Int => "bigint",
+        Type::Float => "double precision",
+        Type::Flag => "boolean",
+        Type::Text => "text",
+        Type::Bytes => "bytea",
+        Type::Id => "uuid",
+        Type::Json => "jsonb",
+    }
+}
+
+/// A column's values.
+enum List {
+    Int(Vec<Option<i64>>),
+    Float(Vec<Option<f64>>),
+    Flag(Vec<Option<bool>>),
+    Text(Vec<Option<String>>),
+    Bytes(Vec<Option<Vec<u8>>>),
+    Id(Vec<Option<Uuid>>),
+}
+
+impl List {
+    fn of(kind: Type, rows: usize) -> Self {
+        match kind {
+            Type::Int => List::Int(Vec::with_capacity(rows)),
+            Type::Float => List::Float(Vec::with_capacity(rows)),
+            Type::Flag => List::Flag(Vec::with_capacity(rows)),
+            Type::Text | Type::Json => List::Text(Vec::with_capacity(rows)),
+            Type::Bytes => List::Bytes(Vec::with_capacity(rows)),
+            Type::Id => List::Id(Vec::with_capacity(rows)),
+        }
+    }
+
+    fn push(&mut self, value: Value) -> Result<()> {
+        match (self, value) {
+            (List::Int(list), Value::Int(number)) => list.push(Some(number)),
+            (List::Int(list), Value::Null(_)) => list.push(None),
+            (List::Float(list), Value::Float(number)) => list.push(Some(number)),
+            (List::Float(list), Value::Null(_)) => list.push(None),
+            (List::Flag(list), Value::Flag(flag)) => list.push(Some(flag)),
+            (List::Flag(list), Value::Null(_)) => list.push(None),
+            (List::Text(list), Value::Text(text)) => {
+                db::check_text(&text)?;
+                list.push(Some(text));
+            }
+            (List::Text(list), Value::Null(_)) => list.push(None),
+            (List::Bytes(list), Value::Bytes(bytes)) => list.push(Some(bytes.into())),
+            (List::Bytes(list), Value::Null(_)) => list.push(None),
+            (List::Id(list), Value::Id(id)) => list.push(Some(id)),
+            (List::Id(list), Value::Null(_)) => list.push(None),
+            (_, value) => {
+                return Err(StoreError::Internal(format!("a value is not of its column's kind: {value:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_to(self, arguments: &mut PgArguments) -> Result<()> {
+        match self {
+            List::Int(list) => arguments.add(list),
+            List::Float(list) => arguments.add(list),
+            List::Flag(list) => arguments.add(list),
+            List::Text(list) => arguments.add(list),
+            List::Bytes(list) => arguments.add(list),
+            List::Id(list) => arguments.add(list),
+        }
+        .map_err(unbindable)
+    }
+}

@@ -1,0 +1,113 @@
+//! Builds of environment revisions, and the queue of those that have to be made.
+
+use modelyard_types::Timestamp;
+use modelyard_types::ids::{EnvironmentBuildId, EnvironmentId, EnvironmentRevisionId, ServerId};
+use modelyard_types::revisions::BuildStatus;
+
+use crate::db::Source;
+use crate::error::Result;
+use crate::servers::Life;
+use crate::sql::{row, statements};
+use crate::tx::Tx;
+use crate::value::values;
+
+row! {
+    /// A build of an environment revision.
+    pub struct EnvironmentBuild {
+        /// Its id.
+        pub id: EnvironmentBuildId,
+        /// The revision that is built.
+        pub revision_id: EnvironmentRevisionId,
+        /// Where it stands.
+        pub status: BuildStatus,
+        /// Why it failed.
+        pub error_message: Option<String>,
+        /// What asked for it.
+        pub build_trigger: String,
+        /// The size of what was built, in bytes.
+        pub size: Option<i64>,
+        /// The folder that came out, named by its content.
+        pub content_key: Option<String>,
+        /// The server that works on it.
+        pub server_id: Option<ServerId>,
+        /// The life of that server.
+        pub life: Option<i64>,
+        /// When it was asked for.
+        pub created_at: Timestamp,
+        /// When it was begun.
+        pub started_at: Option<Timestamp>,
+        /// When it ended.
+        pub finished_at: Option<Timestamp>,
+    }
+}
+
+statements! {
+    INSERT = "INSERT INTO environment_builds (", EnvironmentBuild::COLUMNS,
+        ") VALUES (", EnvironmentBuild::MARKS, ")";
+    GET = "SELECT ", EnvironmentBuild::COLUMNS, " FROM environment_builds WHERE id = $1";
+    LIST = "SELECT ", EnvironmentBuild::COLUMNS, " FROM environment_builds WHERE revision_id = $1 ORDER BY id DESC";
+    LIST_OF_ENVIRONMENT = "SELECT ", EnvironmentBuild::COLUMNS, " FROM environment_builds WHERE revision_id IN
+        (SELECT environment_revisions.id FROM environment_revisions
+            JOIN environment_tags ON environment_tags.id = environment_revisions.tag_id
+            WHERE environment_tags.environment_id = $1)
+        ORDER BY id DESC";
+    CONTENT_KEYS = "SELECT DISTINCT content_key FROM environment_builds WHERE content_key IS NOT NULL";
+    UPDATE = "UPDATE environment_builds SET ", EnvironmentBuild::ASSIGNMENTS, " WHERE id = $1";
+    CLAIM_LITE = "UPDATE environment_builds SET status = 'building', server_id = $1, life = $2, started_at = $3
+        WHERE id = (SELECT id FROM environment_builds WHERE status = 'queued' ORDER BY id LIMIT 1)
+        RETURNING ", EnvironmentBuild::COLUMNS;
+    CLAIM_PG = "UPDATE environment_builds SET status = 'building', server_id = $1, life = $2, started_at = $3
+        WHERE id = (SELECT id FROM environment_builds WHERE status = 'queued' ORDER BY id LIMIT 1
+            FOR UPDATE SKIP LOCKED)
+        RETURNING ", EnvironmentBuild::COLUMNS;
+    REQUEUE = "UPDATE environment_builds SET status = 'queued', server_id = NULL, life = NULL, started_at = NULL
+        WHERE status = 'building' AND ((server_id = $1 AND life < $2)
+            OR server_id IN (SELECT id FROM servers WHERE heartbeat_at < $3))";
+}
+
+/// Adds a build; refused when the revision is gone.
+pub async fn insert(tx: &mut Tx, build: &EnvironmentBuild) -> Result<()> {
+    tx.run(INSERT, build.values()).await.map(drop)
+}
+
+/// The build of an id.
+pub async fn get(on: impl Source, id: EnvironmentBuildId) -> Result<Option<EnvironmentBuild>> {
+    on.first(GET, values![id]).await
+}
+
+/// The build of an id, kept from other changes until the transaction has ended.
+pub async fn lock(tx: &mut Tx, id: EnvironmentBuildId) -> Result<Option<EnvironmentBuild>> {
+    tx.locked(GET, values![id]).await
+}
+
+/// The builds of a revision, newest first.
+pub async fn list(on: impl Source, revision: EnvironmentRevisionId) -> Result<Vec<EnvironmentBuild>> {
+    on.all(LIST, values![revision]).await
+}
+
+/// The builds of all revisions of an environment, newest first.
+pub async fn list_of_environment(on: impl Source, environment: EnvironmentId) -> Result<Vec<EnvironmentBuild>> {
+    on.all(LIST_OF_ENVIRONMENT, values![environment]).await
+}
+
+/// The folders that builds refer to; any other may be removed.
+pub async fn content_keys(on: impl Source) -> Result<Vec<String>> {
+    let keys: Vec<(String,)> = on.all(CONTENT_KEYS, values![]).await?;
+    Ok(keys.into_iter().map(|(key,)| key).collect())
+}
+
+/// Writes all fields of a build; false when it is gone.
+pub async fn update(tx: &mut Tx, build: &EnvironmentBuild) -> Result<bool> {
+    Ok(tx.run(UPDATE, build.values()).await? == 1)
+}
+
+/// Takes the oldest queued build; it is `building` then.
+pub async fn next_queued(tx: &mut Tx, life: Life, now: Timestamp) -> Result<Option<EnvironmentBuild>> {
+    let text = tx.text(CLAIM_LITE, CLAIM_PG);
+    tx.first(text, values![life.server, life.number, now]).await
+}
+
+/// Puts back what earlier lives of this server, or servers silent since `dead_since`, were working on.
+pub async fn requeue(tx: &mut Tx, life: Life, dead_since: Timestamp) -> Result<u64> {
+    tx.run(REQUEUE, values![life.server, life.number, dead_since]).await
+}

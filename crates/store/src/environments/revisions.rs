@@ -1,0 +1,58 @@
+//! Revisions of environment tags: the dependency files to install.
+
+use modelyard_types::Timestamp;
+use modelyard_types::ids::{EnvironmentRevisionId, TagId};
+
+use crate::db::Source;
+use crate::error::Result;
+use crate::sql::{row, statements};
+use crate::tx::Tx;
+use crate::value::values;
+
+row! {
+    /// A revision of an environment tag.
+    pub struct EnvironmentRevision {
+        /// Its id.
+        pub id: EnvironmentRevisionId,
+        /// The tag it belongs to.
+        pub tag_id: TagId,
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// The address of who made it.
+        pub created_by: String,
+        /// The object that holds the uploaded file, when there is one.
+        pub package_key: Option<String>,
+        /// The content of `requirements.txt`.
+        pub requirements: String,
+        /// Whether its file is no longer stored.
+        pub expired: bool,
+    }
+}
+
+statements! {
+    INSERT = "INSERT INTO environment_revisions (", EnvironmentRevision::COLUMNS,
+        ") VALUES (", EnvironmentRevision::MARKS, ")";
+    GET = "SELECT ", EnvironmentRevision::COLUMNS, " FROM environment_revisions WHERE id = $1";
+    LIST = "SELECT ", EnvironmentRevision::COLUMNS, " FROM environment_revisions WHERE tag_id = $1 ORDER BY id DESC";
+    UPDATE = "UPDATE environment_revisions SET ", EnvironmentRevision::ASSIGNMENTS, " WHERE id = $1";
+}
+
+/// Adds a revision; refused when the tag is gone.
+pub async fn insert(tx: &mut Tx, revision: &EnvironmentRevision) -> Result<()> {
+    tx.run(INSERT, revision.values()).await.map(drop)
+}
+
+/// The revision of an id.
+pub async fn get(on: impl Source, id: EnvironmentRevisionId) -> Result<Option<EnvironmentRevision>> {
+    on.first(GET, values![id]).await
+}
+
+/// The revisions of a tag, newest first.
+pub async fn list(on: impl Source, tag: TagId) -> Result<Vec<EnvironmentRevision>> {
+    on.all(LIST, values![tag]).await
+}
+
+/// Writes all fields of a revision; false when it is gone.
+pub async fn update(tx: &mut Tx, revision: &EnvironmentRevision) -> Result<bool> {
+    Ok(tx.run(UPDATE, revision.values()).await? == 1)
+}

@@ -1,0 +1,34 @@
+//! The installation: made once, at the first start.
+
+use modelyard_types::Timestamp;
+
+use crate::db::Source;
+use crate::error::Result;
+use crate::sql::{row, statements};
+use crate::tx::Tx;
+use crate::value::values;
+
+row! {
+    /// What is known of the installation as a whole.
+    pub struct Installation {
+        /// Proof that a key file belongs to this database; made by who holds the key.
+        pub key_check: String,
+        /// When it was made.
+        pub created_at: Timestamp,
+    }
+}
+
+statements! {
+    GET = "SELECT ", Installation::COLUMNS, " FROM installation";
+    INSERT = "INSERT INTO installation (", Installation::COLUMNS, ", only) VALUES (", Installation::MARKS, ", 1)";
+}
+
+/// The installation, unless this is the first start.
+pub async fn get(on: impl Source) -> Result<Option<Installation>> {
+    on.first(GET, values![]).await
+}
+
+/// Notes that the installation was made; refused as taken when it was made before.
+pub async fn insert(tx: &mut Tx, installation: &Installation) -> Result<()> {
+    tx.run(INSERT, installation.values()).await.map(drop)
+}

@@ -1,0 +1,141 @@
+//! Requests: what was asked, where it stands, what came out. The largest table of the platform.
+
+mod list;
+mod record;
+pub(crate) mod sweep;
+
+use modelyard_types::Timestamp;
+use modelyard_types::ids::{DeploymentId, ProjectId, RequestId, RevisionId, ServerId, VersionId};
+use modelyard_types::requests::{RequestKind, RequestStatus};
+use modelyard_types::versions::RetentionMode;
+
+pub use list::{RequestFilter, Scope, list};
+pub use record::{insert_many, record_many};
+pub use sweep::{Deleted, delete, delete_expired, delete_of_project, delete_of_version, end_orphans};
+
+use crate::db::Source;
+use crate::error::{Result, StoreError};
+use crate::sql::{row, statements};
+use crate::value::{Bind, Column, Row, Type, Value, values};
+
+row! {
+    /// A request, without what went in and came out. Its id carries the time it was made.
+    pub struct Request {
+        /// Its id.
+        pub id: RequestId,
+        /// The project it belongs to.
+        pub project_id: ProjectId,
+        /// The deployment it went to.
+        pub deployment_id: DeploymentId,
+        /// The version it went to.
+        pub version_id: VersionId,
+        /// The revision that ran it.
+        pub revision_id: Option<RevisionId>,
+        /// Whether the caller waits.
+        pub kind: RequestKind,
+        /// Where it stands.
+        pub status: RequestStatus,
+        /// When its work began.
+        pub started_at: Option<Timestamp>,
+        /// When it ended.
+        pub completed_at: Option<Timestamp>,
+        /// Its time limit in seconds.
+        pub timeout: i64,
+        /// Why it failed.
+        pub error_message: Option<String>,
+        /// Whether its data is text instead of JSON.
+        pub input_plain: bool,
+        /// Whether its result is text instead of JSON.
+        pub output_plain: bool,
+        /// The size of its data in bytes.
+        pub input_size: i64,
+        /// The size of its result in bytes.
+        pub output_size: i64,
+        /// The address of who made it.
+        pub created_by: String,
+        /// What is kept of it.
+        pub retention_mode: RetentionMode,
+        /// When it is deleted, once it has ended.
+        pub expires_at: Timestamp,
+        /// The server that runs it.
+        pub server_id: ServerId,
+        /// The life of that server.
+        pub life: i64,
+        /// Counts how often it was given to a process; a late answer of an earlier one is ignored.
+        pub epoch: i64,
+        /// How often it was run again.
+        pub retries: i64,
+    }
+}
+
+row! {
+    /// What went into a request and came out of it. Above 64 KiB it is an object, and its key stands here.
+    #[derive(Default)]
+    pub struct RequestData {
+        /// Its data.
+        pub request_data: Option<bytes::Bytes>,
+        /// The object that holds its data.
+        pub request_key: Option<String>,
+        /// Its result.
+        pub result: Option<bytes::Bytes>,
+        /// The object that holds its result.
+        pub result_key: Option<String>,
+    }
+}
+
+impl Request {
+    /// When it was made, to the millisecond.
+    pub fn created_at(&self) -> Timestamp {
+        self.id.made_at()
+    }
+}
+
+statements! {
+    GET = "SELECT ", Request::COLUMNS, " FROM requests WHERE id = $1";
+    DATA = "SELECT ", RequestData::COLUMNS, " FROM requests WHERE id = $1";
+}
+
+/// The request of an id.
+pub async fn get(on: impl Source, id: RequestId) -> Result<Option<Request>> {
+    on.first(GET, values![id]).await
+}
+
+/// What went into a request and came out of it.
+pub async fn get_data(on: impl Source, id: RequestId) -> Result<Option<RequestData>> {
+    on.first(DATA, values![id]).await
+}
+
+/// The texts of this noun that are put together for the occasion, in examples.
+pub(crate) fn built_texts(postgres: bool) -> Vec<(String, String)> {
+    let mut texts = list::built_texts();
+    texts.extend(record::built_texts(postgres));
+    texts
+}
+
+/// Enums kept as numbers. The order matters: a status below 3 is not final, as indexes and statements have it.
+macro_rules! codes {
+    ($($type:ident { $($variant:ident = $code:literal),+ })+) => {$(
+        impl Bind for $type {
+            const TYPE: Type = Type::Int;
+            fn value(&self) -> Value {
+                Value::Int(match self { $($type::$variant => $code),+ })
+            }
+        }
+        impl Column for $type {
+            fn read(row: &Row, at: usize) -> Result<Self> {
+                match i64::read(row, at)? {
+                    $($code => Ok($type::$variant),)+
+                    other => Err(StoreError::unreadable(at, format_args!("{other} is not a known code"))),
+                }
+            }
+        }
+    )+};
+}
+
+codes! {
+    RequestStatus {
+        Pending = 0, Processing = 1, CancelledPending = 2, Completed = 3, Failed = 4, Cancelled = 5
+    }
+    RequestKind { Direct = 0, Batch = 1 }
+    RetentionMode { None = 0, Metadata = 1, Full = 2 }
+}

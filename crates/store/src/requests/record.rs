@@ -1,0 +1,69 @@
+//! Writing requests in groups.
+
+use std::collections::HashMap;
+
+use crate::bulk::Bulk;
+use crate::error::Result;
+use crate::requests::{Request, RequestData};
+use crate::sql::sql;
+use crate::tx::Tx;
+use crate::value::{self, Type, Value};
+
+const COLUMNS: &str = sql!(Request::COLUMNS, ", ", RequestData::COLUMNS);
+
+const TYPES: &[Type] =
+    &value::joined::<{ Request::TYPES.len() + RequestData::TYPES.len() }>(Request::TYPES, RequestData::TYPES);
+
+const INSERT: Bulk = Bulk { table: "requests", columns: COLUMNS, types: TYPES, suffix: "" };
+
+/// A row that is not final is replaced by its own server, unless it has been given to a later process since.
+const RECORD: Bulk = Bulk {
+    table: "requests",
+    columns: COLUMNS,
+    types: TYPES,
+    suffix: "ON CONFLICT (id) DO UPDATE SET
+        revision_id = excluded.revision_id, status = excluded.status, started_at = excluded.started_at,
+        completed_at = excluded.completed_at, error_message = excluded.error_message,
+        output_plain = excluded.output_plain, input_size = excluded.input_size, output_size = excluded.output_size,
+        expires_at = excluded.expires_at, epoch = excluded.epoch, retries = excluded.retries,
+        request_data = excluded.request_data, request_key = excluded.request_key,
+        result = excluded.result, result_key = excluded.result_key
+        WHERE requests.status < 3 AND requests.server_id = excluded.server_id AND requests.life = excluded.life
+            AND requests.epoch <= excluded.epoch",
+};
+
+/// Adds new requests; refused as a whole when one exists.
+pub async fn insert_many(tx: &mut Tx, requests: &[(Request, RequestData)]) -> Result<u64> {
+    INSERT.insert(tx, values_of(requests.iter())).await
+}
+
+/// Writes requests as they stand, new ones or ones that were written as not final before.
+///
+/// A final row is never changed, nor one of another server, life or later epoch: such requests are left out of the
+/// number of rows written. Of a request that is in the group twice, the last one counts.
+pub async fn record_many(tx: &mut Tx, requests: &[(Request, RequestData)]) -> Result<u64> {
+    let last: HashMap<_, _> = requests.iter().enumerate().map(|(at, (request, _))| (request.id, at)).collect();
+    let once = requests
+        .iter()
+        .enumerate()
+        .filter(|(at, (request, _))| last.get(&request.id) == Some(at))
+        .map(|(_, request)| request);
+    RECORD.insert(tx, values_of(once)).await
+}
+
+fn values_of<'a>(requests: impl Iterator<Item = &'a (Request, RequestData)>) -> Vec<Value> {
+    let mut values = Vec::with_capacity(requests.size_hint().1.unwrap_or(0) * TYPES.len());
+    for (request, data) in requests {
+        values.extend(request.values());
+        values.extend(data.values());
+    }
+    values
+}
+
+pub(super) fn built_texts(postgres: bool) -> Vec<(String, String)> {
+    let text = |bulk: &Bulk| match postgres {
+        true => bulk.text_for_pg(),
+        false => bulk.text_for_lite(5),
+    };
+    vec![("requests::insert_many".into(), text(&INSERT)), ("requests::record_many".into(), text(&RECORD))]
+}

@@ -1,0 +1,148 @@
+//! Deployment versions.
+
+use modelyard_types::Timestamp;
+use modelyard_types::ids::{DeploymentId, EnvironmentId, ProjectId, RevisionId, VersionId};
+use modelyard_types::labels::Labels;
+use modelyard_types::names::VersionName;
+use modelyard_types::versions::{RetentionMode, ScalingStrategy, VersionStatus};
+
+use crate::db::Source;
+use crate::error::Result;
+use crate::leftovers;
+use crate::sql::{row, statements};
+use crate::tx::Tx;
+use crate::value::values;
+
+row! {
+    /// A deployment version.
+    pub struct Version {
+        /// Its id.
+        pub id: VersionId,
+        /// The deployment it belongs to.
+        pub deployment_id: DeploymentId,
+        /// The project it belongs to.
+        pub project_id: ProjectId,
+        /// Its name, unique in the deployment.
+        pub name: VersionName,
+        /// What it is for.
+        pub description: String,
+        /// Labels.
+        pub labels: Labels,
+        /// The environment in use, which may be an implicit one on top of the base.
+        pub environment_id: EnvironmentId,
+        /// The environment that was chosen.
+        pub base_environment_id: EnvironmentId,
+        /// Whether a user chose it; otherwise it is the default.
+        pub environment_explicit: bool,
+        /// The kind of instance, such as `512mb`.
+        pub instance_type: String,
+        /// Instances kept running without requests.
+        pub minimum_instances: i64,
+        /// Instances at the most.
+        pub maximum_instances: i64,
+        /// Seconds without a request after which an instance is stopped.
+        pub maximum_idle_time: i64,
+        /// Worker processes of an instance.
+        pub instance_processes: i64,
+        /// How eagerly instances are added.
+        pub scaling_strategy: ScalingStrategy,
+        /// What is kept of ended requests.
+        pub request_retention_mode: RetentionMode,
+        /// Seconds that ended requests are kept.
+        pub request_retention_time: i64,
+        /// Requests that may wait.
+        pub maximum_queue_size: i64,
+        /// Direct requests that may wait, for clients that know two queues.
+        pub maximum_queue_size_express: i64,
+        /// Batch requests that may wait, for clients that know two queues.
+        pub maximum_queue_size_batch: i64,
+        /// Whether a request whose process died is run again.
+        pub restart_request_interruption: bool,
+        /// The notification group for monitoring.
+        pub monitoring: Option<String>,
+        /// Open ports.
+        pub ports: Vec<serde_json::Value>,
+        /// Where it stands.
+        pub status: VersionStatus,
+        /// The last good revision.
+        pub active_revision_id: Option<RevisionId>,
+        /// The last revision.
+        pub latest_revision_id: Option<RevisionId>,
+        /// When code was last uploaded.
+        pub last_file_upload: Option<Timestamp>,
+        /// Counts the changes that need new instances.
+        pub generation: i64,
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// When it was last changed.
+        pub updated_at: Timestamp,
+    }
+}
+
+statements! {
+    INSERT = "INSERT INTO versions (", Version::COLUMNS, ") VALUES (", Version::MARKS, ")";
+    GET = "SELECT ", Version::COLUMNS, " FROM versions WHERE id = $1";
+    BY_NAME = "SELECT ", Version::COLUMNS, " FROM versions WHERE deployment_id = $1 AND name = $2";
+    LIST = "SELECT ", Version::COLUMNS, " FROM versions WHERE deployment_id = $1 ORDER BY name";
+    LIST_OF_PROJECT = "SELECT ", Version::COLUMNS, " FROM versions WHERE project_id = $1 ORDER BY id";
+    USING = "SELECT ", Version::COLUMNS, " FROM versions
+        WHERE environment_id = $1 OR base_environment_id = $1 ORDER BY id";
+    COUNT = "SELECT COUNT(*) FROM versions WHERE deployment_id = $1";
+    UPDATE = "UPDATE versions SET ", Version::ASSIGNMENTS, " WHERE id = $1";
+    UNSET_DEFAULT = "UPDATE deployments SET default_version_id = NULL WHERE default_version_id = $1";
+    DELETE = "DELETE FROM versions WHERE id = $1";
+}
+
+/// Adds a version; refused when the name is taken, or the deployment or environment gone.
+pub async fn insert(tx: &mut Tx, version: &Version) -> Result<()> {
+    tx.run(INSERT, version.values()).await.map(drop)
+}
+
+/// The version of an id.
+pub async fn get(on: impl Source, id: VersionId) -> Result<Option<Version>> {
+    on.first(GET, values![id]).await
+}
+
+/// The version of a name.
+pub async fn get_by_name(on: impl Source, deployment: DeploymentId, name: &str) -> Result<Option<Version>> {
+    on.first(BY_NAME, values![deployment, name]).await
+}
+
+/// The version of an id, kept from other changes until the transaction has ended.
+pub async fn lock(tx: &mut Tx, id: VersionId) -> Result<Option<Version>> {
+    tx.locked(GET, values![id]).await
+}
+
+/// The versions of a deployment by name.
+pub async fn list(on: impl Source, deployment: DeploymentId) -> Result<Vec<Version>> {
+    on.all(LIST, values![deployment]).await
+}
+
+/// The versions of a project.
+pub async fn list_of_project(on: impl Source, project: ProjectId) -> Result<Vec<Version>> {
+    on.all(LIST_OF_PROJECT, values![project]).await
+}
+
+/// The versions that use an environment, directly or as their base.
+pub async fn using(on: impl Source, environment: EnvironmentId) -> Result<Vec<Version>> {
+    on.all(USING, values![environment]).await
+}
+
+/// How many versions a deployment has.
+pub async fn count(on: impl Source, deployment: DeploymentId) -> Result<i64> {
+    let (count,) = on.one(COUNT, values![deployment]).await?;
+    Ok(count)
+}
+
+/// Writes all fields of a version; false when it is gone.
+pub async fn update(tx: &mut Tx, version: &Version) -> Result<bool> {
+    Ok(tx.run(UPDATE, version.values()).await? == 1)
+}
+
+/// Removes a version with its revisions; false when it is gone. Its requests and stored bytes become leftovers; a
+/// deployment that had it as its default has none afterwards.
+pub async fn delete(tx: &mut Tx, id: VersionId) -> Result<bool> {
+    leftovers::note_all_of_version(tx, id).await?;
+    tx.run(UNSET_DEFAULT, values![id]).await?;
+    Ok(tx.run(DELETE, values![id]).await? == 1)
+}
