@@ -49,19 +49,16 @@ fn job(caller: &Arc<Caller>) -> Job {
     Job { id: RequestId::new(), class: Class::Direct, priority: 1, call, waiter: caller.clone() }
 }
 
-/// One thread submits to one lane and plays the process with so many jobs in the lane at a time.
-fn work(lane: &Lane, in_flight: usize, jobs: usize) -> usize {
-    let (seat, process, caller) = (SeatId::new(), Arc::new(Process::default()), Arc::new(Caller::default()));
+/// One thread submits so many jobs at a time, and plays a process for whatever jobs come its way until all are done.
+fn work(lane: &Lane, in_flight: usize, mut jobs: Vec<Job>, mine: &Caller, all: &[Arc<Caller>]) {
+    let (seat, process, total) = (SeatId::new(), Arc::new(Process::default()), jobs.len());
     lane.seat_ready(seat, process.clone());
-    let mut prepared: Vec<Job> = (0..jobs).map(|_| job(&caller)).collect();
-    let mut submitted = 0;
-    let mut done = 0;
-    while done < jobs {
-        while submitted < jobs && submitted < done + in_flight {
-            if let Some(job) = prepared.pop() {
-                let _ = lane.submit(job);
-            }
-            submitted += 1;
+    while all.iter().any(|caller| caller.0.load(Ordering::Relaxed) < total) {
+        let done = mine.0.load(Ordering::Relaxed);
+        while total - jobs.len() < done + in_flight
+            && let Some(job) = jobs.pop()
+        {
+            let _ = lane.submit(job);
         }
         let mut answered = false;
         while let Some(ticket) = process.next() {
@@ -69,29 +66,24 @@ fn work(lane: &Lane, in_flight: usize, jobs: usize) -> usize {
             lane.finished(seat, ticket, Outcome::Result(Bytes::new()));
             answered = true;
         }
-        done = caller.0.load(Ordering::Relaxed);
         if !answered {
             thread::yield_now();
         }
     }
-    done
 }
 
 fn measure(name: &str, threads: usize, in_flight: usize) {
     let lane = Lane::new(LaneSettings::default(), Arc::new(|| ()));
-    let each = JOBS / threads;
-    let ids = Instant::now();
-    let caller = Arc::new(Caller::default());
-    drop((0..JOBS).map(|_| job(&caller)).collect::<Vec<_>>());
-    let preparing = ids.elapsed();
+    let callers: Vec<Arc<Caller>> = (0..threads).map(|_| Arc::new(Caller::default())).collect();
+    let prepare = |caller: &Arc<Caller>| (0..JOBS / threads).map(|_| job(caller)).collect::<Vec<_>>();
+    let prepared: Vec<Vec<Job>> = callers.iter().map(prepare).collect();
     let start = Instant::now();
     thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| work(&lane, in_flight, each));
+        for (jobs, caller) in prepared.into_iter().zip(&callers) {
+            scope.spawn(|| work(&lane, in_flight, jobs, caller, &callers));
         }
     });
-    let spent = start.elapsed().saturating_sub(preparing / u32::try_from(threads).unwrap_or(1));
-    println!("{name:<44} {:>7.0} ns a job", spent.as_nanos() as f64 / JOBS as f64);
+    println!("{name:<44} {:>7.0} ns a job", start.elapsed().as_nanos() as f64 / JOBS as f64);
 }
 
 fn main() {
