@@ -1,0 +1,153 @@
+"""The data types of output fields: which Python values each takes, and how they become JSON."""
+
+from __future__ import annotations
+
+import os
+
+from .values import NoJson, as_object, simplify, type_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, FrozenSet, List, Optional, Tuple
+
+NOTHING = type(None)
+URI = "ubiops-file://"
+
+
+class Mismatch(Exception):
+    """A value of another type than its field; `found` names it, `place` says where inside."""
+
+    def __init__(self, found: str, place: str = "") -> None:
+        super().__init__(found)
+        self.found = found
+        self.place = place
+
+
+def exact_types(data_type: str) -> Tuple[FrozenSet[Any], Optional[FrozenSet[Any]]]:
+    """The types that need no conversion, of the value and of its items; empty where there always is one."""
+    if data_type.startswith("array_"):
+        items = exact_types(data_type[len("array_") :])[0] - {NOTHING}
+        return frozenset((list, NOTHING)) if items else frozenset(), items
+    whole = {"int": {int}, "double": {float, int}, "string": {str}, "bool": {bool}, "dict": {dict}}
+    return frozenset(whole[data_type] | {NOTHING} if data_type in whole else ()), None
+
+
+def converter(data_type: str) -> Callable[[Any], Any]:
+    """What turns a value into that of a field of this type, or raises `Mismatch` or `NoJson`."""
+    if data_type.startswith("array_"):
+        return _array(_ONE.get(data_type[len("array_") :], _anything), exact_types(data_type)[1])
+    return _ONE.get(data_type, _anything)
+
+
+def _step(value: Any) -> Any:
+    """The value as plain Python, where that is another one."""
+    try:
+        return simplify(value)
+    except NoJson:
+        raise Mismatch(type_name(value)) from None
+
+
+def _int(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__int__(value)
+    return _again(value, int, _int)
+
+
+def _double(value: Any) -> Any:
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__int__(value)
+    return _again(value, float, _double)
+
+
+def _string(value: Any) -> str:
+    if isinstance(value, str):
+        return str.__str__(value)
+    return _again(value, str, _string)
+
+
+def _bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    return _again(value, bool, _bool)
+
+
+def _again(value: Any, wanted: Any, convert: Callable[[Any], Any]) -> Any:
+    if value is None or isinstance(value, (str, int, float, list, tuple, dict)):
+        raise Mismatch(type_name(value))
+    simple = _step(value)
+    if isinstance(simple, (list, dict)) or (wanted is not str and isinstance(simple, str)):
+        raise Mismatch(type_name(value))
+    if simple is value:
+        raise Mismatch(type_name(value))
+    try:
+        return convert(simple)
+    except Mismatch:
+        raise Mismatch(_dressed(value)) from None
+
+
+def _dressed(value: Any) -> str:
+    """A numpy value's type, with that of its content where it is another."""
+    dtype = getattr(value, "dtype", None)
+    name = type_name(value)
+    return name if dtype is None or name.endswith("." + str(dtype)) else "%s of %s" % (name, dtype)
+
+
+def _dict(value: Any) -> Any:
+    try:
+        return as_object(value)
+    except NoJson:
+        raise Mismatch(type_name(value)) from None
+
+
+def _file(value: Any) -> Any:
+    """A path, absolute from here on since only this process knows its folder; URIs stay."""
+    if isinstance(value, dict):
+        path = value.get("file")
+        if not isinstance(path, str) and not hasattr(type(path), "__fspath__"):
+            raise Mismatch("a dict without a path in 'file'")
+        return {**value, "file": _absolute(path)}
+    if isinstance(value, str) or hasattr(type(value), "__fspath__"):
+        return _absolute(value)
+    raise Mismatch(type_name(value))
+
+
+def _absolute(path: Any) -> str:
+    path = os.fspath(path)
+    if not isinstance(path, str):
+        raise Mismatch(type_name(path))
+    path = str.__str__(path)
+    if path.startswith(URI) or os.path.isabs(path):
+        return path
+    return os.path.join(os.getcwd(), path)
+
+
+def _anything(value: Any) -> Any:
+    """A type this worker does not know: the server judges."""
+    return value
+
+
+_ONE = {"int": _int, "double": _double, "string": _string, "bool": _bool, "dict": _dict, "file": _file}
+
+
+def _array(convert: Callable[[Any], Any], exact: Optional[FrozenSet[Any]]) -> Callable[[Any], List[Any]]:
+    def array(value: Any) -> List[Any]:
+        items = value
+        if not isinstance(value, (list, tuple)):
+            if isinstance(value, (str, int, float, dict)):
+                raise Mismatch(type_name(value))
+            items = _step(value)
+            if not isinstance(items, list):
+                raise Mismatch(type_name(value))
+        if exact and exact.issuperset(map(type, items)):
+            return list(items)
+        converted = []
+        for index, item in enumerate(items):
+            try:
+                converted.append(convert(item))
+            except Mismatch as error:
+                raise Mismatch(error.found, "[%d]" % index + error.place) from None
+        return converted
+
+    return array

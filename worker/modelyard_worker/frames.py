@@ -1,0 +1,65 @@
+"""The frames of the protocol: their kinds, their maxima and how the worker's own are built."""
+
+from __future__ import annotations
+
+from struct import Struct
+
+PROTOCOL = 1
+
+HELLO, PHASE, READY, STARTED, LOG = 0x01, 0x02, 0x03, 0x04, 0x05
+UPDATE, RESULT, ERROR, FATAL, STOPPED = 0x06, 0x07, 0x08, 0x09, 0x0A
+START, CALL, CANCEL, CREDIT, STOP = 0x40, 0x41, 0x42, 0x43, 0x44
+
+#: The least and the greatest length (kind and payload) of each frame the server may send.
+INCOMING = {
+    START: (3, 16 << 20),
+    CALL: (14, 1 << 30),
+    CANCEL: (9, 9),
+    CREDIT: (13, 13),
+    STOP: (1, 1),
+}
+
+#: The greatest payload of the frames whose size user code decides.
+LOG_TEXT_MAX = 60 << 10
+UPDATE_MAX = 1 << 20
+RESULT_MAX = 512 << 20
+#: Sentences in `error` and `fatal` are cut here, so that even escaped they stay below 64 KiB.
+SENTENCE_MAX = 4000
+
+#: Updates a call may send before the server grants more.
+FIRST_CREDITS = 16
+
+TEXT_BODY, LIST_BODY = 1, 2
+
+HEAD = Struct(">IB")
+CALL_HEAD = Struct(">IBQBI")
+CALL_NUMBER = Struct(">Q")
+CREDIT_BODY = Struct(">QI")
+STARTED_FRAME = Struct(">IBQ")
+LOG_HEAD = Struct(">IBQB")
+RESULT_HEAD = Struct(">IBQB")
+
+
+def frame(kind: int, payload: bytes = b"") -> bytes:
+    """A frame without a call number."""
+    return HEAD.pack(1 + len(payload), kind) + payload
+
+
+def call_frame(kind: int, call: int, payload: bytes) -> bytes:
+    """A frame that belongs to one call."""
+    return STARTED_FRAME.pack(9 + len(payload), kind, call) + payload
+
+
+def started(call: int) -> bytes:
+    """Says that user code begins with this call."""
+    return STARTED_FRAME.pack(9, STARTED, call)
+
+
+def result(call: int, body: bytes) -> bytes:
+    """Ends a call with its JSON result."""
+    return RESULT_HEAD.pack(10 + len(body), RESULT, call, 0) + body
+
+
+def log(call: int, level: int, text: bytes) -> bytes:
+    """Whole lines of log, without the last newline."""
+    return LOG_HEAD.pack(10 + len(text), LOG, call, level) + text

@@ -1,0 +1,132 @@
+"""The reading end of the socket: takes whatever has come apart into frames and keeps what they ask for."""
+
+from __future__ import annotations
+
+import os
+from _collections import deque
+from _thread import RLock
+
+from .exits import Exit, leave
+from .frames import CALL, CALL_HEAD, CALL_NUMBER, CANCEL, CREDIT, CREDIT_BODY, HEAD, INCOMING, START
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Deque, Set, Tuple, Union
+
+    Entry = Tuple[int, int, Any, Any]
+
+READ_SIZE = 64 << 10
+
+
+class BrokenProtocol(Exception):
+    """The server sent what the contract does not allow."""
+
+
+class Inbox:
+    """Frames that have arrived: calls in order, cancels, credits, start and stop."""
+
+    __slots__ = ("fd", "lock", "queue", "cancelled", "running", "wanted", "credits", "start", "stopping", "_rest")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        #: Held while reading: the main thread reads between calls, any thread of user code for credits.
+        self.lock = RLock()
+        self.queue: Deque[Entry] = deque()
+        #: Calls in the queue that were cancelled before their turn.
+        self.cancelled: Set[int] = set()
+        #: The call user code is in, 0 between calls.
+        self.running = 0
+        #: The running call, once the server wants it cancelled.
+        self.wanted = 0
+        self.credits = 0
+        self.start: Any = None
+        self.stopping = False
+        self._rest = b""
+
+    def read(self) -> None:
+        """Reads once, waiting if nothing is there, and handles every whole frame."""
+        try:
+            data = os.read(self.fd, READ_SIZE)
+            if not data:
+                leave(Exit.SOCKET_GONE, "the server closed the socket")
+            if self._rest:
+                data = self._rest + data
+            self._rest = data[self._take(data) :]
+            if len(self._rest) >= 5:
+                self._read_large()
+        except OSError as error:
+            leave(Exit.SOCKET_GONE, "the socket to the server cannot be read: " + str(error))
+        except BrokenProtocol as error:
+            leave(Exit.PROTOCOL, "the server broke the protocol: " + str(error))
+
+    def _take(self, data: Union[bytes, memoryview]) -> int:
+        """Handles the whole frames at the beginning of `data`; returns where the first incomplete one begins."""
+        position, end = 0, len(data)
+        unpack, append = CALL_HEAD.unpack_from, self.queue.append
+        while end - position >= 5:
+            if end - position >= 18:
+                size, kind, call, flags, context_size = unpack(data, position)
+                following = position + 4 + size
+                if kind == CALL and following <= end:
+                    split = position + 18 + context_size
+                    if split > following or not call or self.start is None or size < 14 or flags > 3:
+                        raise BrokenProtocol("a call frame contradicts itself or came at the wrong time")
+                    append((call, flags, data[position + 18 : split], data[split:following]))
+                    position = following
+                    continue
+            size, kind = HEAD.unpack_from(data, position)
+            least, most = INCOMING.get(kind, (0, 0))
+            if not least <= size <= most or not most:
+                raise BrokenProtocol("a frame of kind 0x%02x and length %d" % (kind, size))
+            following = position + 4 + size
+            if following > end:
+                break
+            self._control(kind, data[position + 5 : following])
+            position = following
+        return position
+
+    def _read_large(self) -> None:
+        """Reads the rest of a frame that is larger than a read, into the place where it stays."""
+        size = 4 + HEAD.unpack_from(self._rest)[0]
+        if size <= READ_SIZE:
+            return
+        whole = bytearray(size)
+        have = len(self._rest)
+        whole[:have] = self._rest
+        self._rest = b""
+        view = memoryview(whole)
+        while have < size:
+            got = os.readv(self.fd, (view[have:],))
+            if not got:
+                leave(Exit.SOCKET_GONE, "the server closed the socket within a frame")
+            have += got
+        self._take(view)
+
+    def _control(self, kind: int, payload: Union[bytes, memoryview]) -> None:
+        if kind == CANCEL:
+            self._cancel(CALL_NUMBER.unpack(payload)[0])
+        elif kind == CREDIT:
+            call, updates = CREDIT_BODY.unpack(payload)
+            if call == self.running:
+                self.credits += updates
+        elif kind == START:
+            if self.start is not None:
+                raise BrokenProtocol("a second start frame")
+            self.start = payload
+        else:
+            self.stopping = True
+
+    def _cancel(self, call: int) -> None:
+        if call == self.running:
+            self.wanted = call
+        elif any(entry[0] == call for entry in self.queue):
+            self.cancelled.add(call)
+
+    def become_child(self) -> None:
+        """In a forked child: the parent's calls are not the child's to run."""
+        self.lock = RLock()
+        self.queue.clear()
+        self.cancelled.clear()
+        self.running = 0
+        self.stopping = False
+        self._rest = b""

@@ -1,0 +1,76 @@
+"""Breaks off the running call: the server's SIGUSR1 becomes an exception in user code, never in ours."""
+
+from __future__ import annotations
+
+from _signal import SIGUSR1, pthread_kill, signal
+from _thread import get_ident
+from select import POLLIN, poll
+
+from .inbox import Inbox
+from .logbook import Logbook
+from .wire import Wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Cancelled(BaseException):
+    """Raised in user code whose request was cancelled; not an `Exception`, so that few handlers catch it."""
+
+
+class Interrupts:
+    """The signal tells that a cancel frame has been sent; the frame tells which call it is for.
+
+    The handler runs in the main thread between any two steps of it. While that thread
+    holds a lock of ours the work is put off to `after`, so that no frame is torn.
+    """
+
+    __slots__ = ("_wire", "_inbox", "_book", "_main", "_poll", "deferred")
+
+    def __init__(self, wire: Wire, inbox: Inbox, book: Logbook) -> None:
+        self._wire = wire
+        self._inbox = inbox
+        self._book = book
+        self._main = get_ident()
+        self._poll = poll()
+        self._poll.register(inbox.fd, POLLIN)
+        self.deferred = False
+
+    def listen(self) -> None:
+        """Installs the handler; in the main thread."""
+        signal(SIGUSR1, self._on_signal)
+
+    def after(self) -> None:
+        """To be called by whoever has just released a lock of ours within user code."""
+        if self.deferred:
+            self.deferred = False
+            if get_ident() == self._main:
+                self._on_signal(SIGUSR1, None)
+            else:
+                pthread_kill(self._main, SIGUSR1)
+
+    def interrupt(self) -> None:
+        """To be called by the thread of user code that has just read that the running call is cancelled."""
+        self.deferred = True
+        self.after()
+
+    def _on_signal(self, _signal: int, _frame: Any) -> None:
+        inbox = self._inbox
+        if not inbox.running or self._book.detached:
+            return
+        self.deferred = True
+        if self._wire.lock._is_owned() or inbox.lock._is_owned():  # type: ignore[attr-defined]
+            return
+        if inbox.wanted != inbox.running:
+            if not inbox.lock.acquire(False):
+                return
+            try:
+                if self._poll.poll(0):
+                    inbox.read()
+            finally:
+                inbox.lock.release()
+        self.deferred = False
+        if inbox.wanted == inbox.running:
+            inbox.wanted = 0
+            raise Cancelled

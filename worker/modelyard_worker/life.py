@@ -1,0 +1,127 @@
+"""The life of a worker: says hello, loads the deployment, serves, stops."""
+
+from __future__ import annotations
+
+import os
+import sys
+from time import monotonic
+
+from . import frames
+from .awaiting import settled
+from .codec import dumps, loads
+from .dispatch import Dispatch
+from .exits import Exit, farewell, leave
+from .inbox import Inbox
+from .interrupts import Interrupts
+from .loader import Fatal, construct, enter, load
+from .logbook import ERROR, INFO, Logbook
+from .outputs import Outputs
+from .serving import Serving
+from .start import Arguments, Start
+from .streams import LogStream
+from .wire import HIGH, Wire, move_up
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, FrozenSet, List
+
+
+def main(argv: List[str], loaded_before: FrozenSet[str]) -> None:
+    """Runs the worker; never returns."""
+    arguments = Arguments(argv)
+    descriptor = move_up(arguments.fd, HIGH)
+    os.set_blocking(descriptor, True)
+    wire, inbox = Wire(descriptor), Inbox(descriptor)
+    wire.send(frames.frame(frames.HELLO, dumps(arguments.hello())) + _phase("interpreter", arguments.age()))
+    book = Logbook(wire)
+    interrupts = Interrupts(wire, inbox, book)
+    while inbox.start is None:
+        inbox.read()
+    start = Start(inbox.start)
+    _replace_streams(book, interrupts)
+    _mind_forks(wire, inbox, book)
+    serving = Serving(wire, inbox, book, interrupts)
+    deployment = None
+    try:
+        deployment, dispatch = _load(book, wire, start, loaded_before)
+    except Fatal as fatal:
+        _report_fatal(book, wire, fatal)
+    interrupts.listen()
+    serving.serve(dispatch, _outputs(book, wire, start), start.input_type == "plain")
+    _stop(deployment, book, wire)
+
+
+def _load(book: Logbook, wire: Wire, start: Start, loaded_before: FrozenSet[str]) -> Any:
+    enter(start.base_directory, loaded_before)
+    began = monotonic()
+    kind = load(start.base_directory, start.main_file)
+    imported = monotonic()
+    wire.send(_phase("import", imported - began))
+    deployment = construct(kind, start.base_directory, start.context)
+    dispatch = Dispatch(deployment)
+    ready = {"has_request": dispatch.has_request, "has_requests": dispatch.has_requests}
+    with wire.lock:
+        wire.send(book.take() + _phase("init", monotonic() - imported) + frames.frame(frames.READY, dumps(ready)))
+    return deployment, dispatch
+
+
+def _phase(name: str, seconds: float) -> bytes:
+    return frames.frame(frames.PHASE, dumps({"phase": name, "micros": max(0, int(seconds * 1e6))}))
+
+
+def _outputs(book: Logbook, wire: Wire, start: Start) -> Outputs:
+    def note(text: str) -> None:
+        with wire.lock:
+            book.add(INFO, text)
+
+    return Outputs(start.output_type, start.output_fields, note)
+
+
+def _replace_streams(book: Logbook, interrupts: Interrupts) -> None:
+    sys.stdout = LogStream(book, 1, interrupts.after)
+    sys.stderr = LogStream(book, 2, interrupts.after)
+    book.streams = [sys.stdout, sys.stderr]
+
+
+def _mind_forks(wire: Wire, inbox: Inbox, book: Logbook) -> None:
+    """A forked child of user code has our memory, but must neither talk to the server nor go on with its calls."""
+
+    def in_child() -> None:
+        for stream in book.streams:
+            stream.forget()
+        book.become_child()
+        inbox.become_child()
+        wire.become_child()
+        wire.lock.release()
+
+    os.register_at_fork(before=wire.lock.acquire, after_in_parent=wire.lock.release, after_in_child=in_child)
+
+
+def _report_fatal(book: Logbook, wire: Wire, fatal: Fatal) -> None:
+    from .failures import public_message, traceback_text
+
+    public = None
+    if fatal.cause is not None:
+        public = public_message(fatal.cause)
+        with wire.lock:
+            book.add(ERROR, traceback_text(fatal.cause))
+    body = {"kind": fatal.kind, "message": fatal.message[: frames.SENTENCE_MAX], "public_error_message": public}
+    with wire.lock:
+        wire.send(book.take() + frames.frame(frames.FATAL, dumps(body)))
+    leave(Exit.FATAL)
+
+
+def _stop(deployment: Any, book: Logbook, wire: Wire) -> None:
+    """Runs the user's `stop`, if there is one, and goes."""
+    try:
+        stop = getattr(deployment, "stop", None)
+        if callable(stop):
+            settled(stop())
+    except BaseException as error:
+        from .failures import traceback_text
+
+        with wire.lock:
+            book.add(ERROR, traceback_text(error))
+    with wire.lock:
+        wire.send(book.take() + frames.frame(frames.STOPPED))
+    farewell()

@@ -1,0 +1,56 @@
+"""The writing end of the socket, and the one lock that keeps frames whole and in order."""
+
+from __future__ import annotations
+
+import os
+from _thread import RLock
+
+from .exits import Exit, leave
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Union
+
+#: Descriptors of ours move up here, out of the way of code that closes the low ones.
+HIGH = 700
+
+
+def move_up(descriptor: int, wanted: int) -> int:
+    """Moves a descriptor to a high number, closed on exec; keeps the old one where that is not possible."""
+    try:
+        moved = os.dup2(descriptor, wanted, inheritable=False)
+    except OSError:
+        os.set_inheritable(descriptor, False)
+        return descriptor
+    os.close(descriptor)
+    return moved
+
+
+class Wire:
+    """Sends frames; every thread of the process may, so each send is under `lock`."""
+
+    __slots__ = ("fd", "lock")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.lock = RLock()
+
+    def send(self, data: bytes) -> None:
+        """Sends whole frames, or ends the process when the socket is gone."""
+        with self.lock:
+            try:
+                sent = os.write(self.fd, data)
+                if sent != len(data):
+                    self._send_rest(memoryview(data)[sent:])
+            except OSError as error:
+                leave(Exit.SOCKET_GONE, "the socket to the server cannot be written: " + str(error))
+
+    def _send_rest(self, rest: memoryview) -> None:
+        while rest:
+            rest = rest[os.write(self.fd, rest) :]
+
+    def become_child(self) -> None:
+        """In a forked child: the number leads nowhere from now on, for a child must not talk for its parent."""
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, self.fd, inheritable=False)
+        os.close(nowhere)
