@@ -277,8 +277,10 @@ pub struct DeploymentVersionDetail {
     pub maximum_queue_size_batch: i64,
     pub static_ip: bool,
     pub restart_request_interruption: bool,
-    pub has_request_method: bool,
-    pub has_requests_method: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub has_request_method: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub has_requests_method: Option<bool>,
     pub environment: String,
     pub environment_display_name: String,
     pub environment_name: String,
