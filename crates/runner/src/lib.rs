@@ -1,4 +1,15 @@
 //! Modelyard: runner.
 
+pub mod cgroup;
+pub mod environments;
+mod init;
 pub mod interpreters;
+pub mod local;
 pub mod package;
+pub mod process;
+pub mod protocol;
+pub mod runner;
+pub mod uv;
+pub mod walls;
+
+pub use init::{ARGUMENT as INIT_ARGUMENT, run_init_if_asked};

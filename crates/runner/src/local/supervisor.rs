@@ -1,0 +1,362 @@
+//! The task that owns an instance: starts its processes, replaces those that die, and ends it.
+
+use std::collections::HashMap;
+use std::io;
+use std::process::Child;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::control::Control;
+use super::worker::{DEATH, Then, Worker, ends};
+use super::{Shared, plan, records};
+use crate::cgroup::Group;
+use crate::init::orders::{Order, Report};
+use crate::process::{Attach, Ended, Exit, Gone, Listener, Note, Phase, ProcessEvent, ProcessKey, attach};
+use crate::protocol;
+use crate::runner::InstanceSpec;
+use crate::walls::launch;
+
+/// How long a process that closed its socket may take to exit by itself.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What others tell the supervisor.
+#[derive(Debug)]
+pub(super) enum Signal {
+    /// The reader of a process has news.
+    Note(u64, Note),
+    /// Somebody wants a process ended.
+    Kill(u64),
+    /// The instance is to stop.
+    Stop,
+}
+
+pub(super) struct Supervisor {
+    pub shared: Arc<Shared>,
+    pub spec: Arc<InstanceSpec>,
+    pub listener: Arc<dyn Listener>,
+    signals: mpsc::UnboundedSender<Signal>,
+    slot: u32,
+    ordered: Instant,
+    serials: u64,
+    pub control: Option<Control>,
+    pub launcher: Option<Child>,
+    pub first: Option<i32>,
+    pub group: Option<Group>,
+    folder: String,
+    built: bool,
+    pub workers: Vec<Worker>,
+    respawn: Vec<(Instant, u32)>,
+    quick_deaths: HashMap<u32, u32>,
+    seen_out_of_memory: u64,
+    pub stop_until: Option<Instant>,
+    pub ending: Option<String>,
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        spec: Arc<InstanceSpec>,
+        listener: Arc<dyn Listener>,
+        signals: mpsc::UnboundedSender<Signal>,
+        slot: u32,
+    ) -> Self {
+        Self {
+            shared,
+            spec,
+            listener,
+            signals,
+            slot,
+            ordered: Instant::now(),
+            serials: 0,
+            control: None,
+            launcher: None,
+            first: None,
+            group: None,
+            folder: String::new(),
+            built: false,
+            workers: Vec::new(),
+            respawn: Vec::new(),
+            quick_deaths: HashMap::new(),
+            seen_out_of_memory: 0,
+            stop_until: None,
+            ending: None,
+        }
+    }
+
+    /// The instance's whole life.
+    pub(super) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Signal>) -> Ended {
+        if let Err(e) = self.begin().await {
+            self.end(format!("The instance could not be started: {e}"));
+        }
+        while !self.is_over() {
+            let deadline = self.next_deadline();
+            tokio::select! {
+                report = next_report(&mut self.control) => match report {
+                    Some(report) => self.report(report),
+                    None => self.broke_away(),
+                },
+                Some(signal) = inbox.recv() => self.signal(signal),
+                () = tokio::time::sleep_until(deadline.into()) => self.deadlines(),
+            }
+        }
+        self.finish(inbox).await
+    }
+
+    fn is_over(&self) -> bool {
+        let stopped = self.stop_until.is_some_and(|until| self.workers.is_empty() || Instant::now() >= until);
+        self.ending.is_some() || stopped
+    }
+
+    async fn begin(&mut self) -> io::Result<()> {
+        let (shared, spec, slot) = (self.shared.clone(), self.spec.clone(), self.slot);
+        let (prepared, launched) = self
+            .shared
+            .spawner
+            .run(move || {
+                let prepared = plan::prepare(&shared, &spec, slot)?;
+                Ok((prepared, launch(&shared.settings.launcher, &spec.instance.to_string())))
+            })
+            .await?;
+        self.group = prepared.group;
+        self.folder.clone_from(&prepared.plan.folder);
+        let (child, control) = launched?;
+        self.launcher = Some(child);
+        let mut control = Control::new(control)?;
+        control.send(&Order::Build(Box::new(prepared.plan)), Vec::new())?;
+        self.control = Some(control);
+        // Told at once: the workers start as soon as the walls stand, without another word.
+        (0..self.spec.processes).try_for_each(|process| self.spawn(process))
+    }
+
+    fn spawn(&mut self, process: u32) -> io::Result<()> {
+        let Some(control) = &mut self.control else { return Ok(()) };
+        self.serials += 1;
+        let serial = self.serials;
+        let (ours, theirs) = ends()?;
+        control.send(&Order::Spawn(plan::spawn(&self.shared, &self.spec, serial, process)?), theirs)?;
+        self.workers.push(Worker::new(serial, process, ours, self.spec.init_limit));
+        if self.built {
+            self.listen(serial)?;
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self, serial: u64) -> io::Result<()> {
+        let (signals, spec, folder) = (self.signals.clone(), self.spec.clone(), self.folder.clone());
+        let Some(worker) = self.worker(serial) else { return Ok(()) };
+        let Some(ends) = worker.ends.take() else { return Ok(()) };
+        let start = protocol::start(&plan::start(&spec, &folder, worker.process))
+            .ok_or_else(|| io::Error::other("the context of the constructor cannot be sent"))?;
+        let process = worker.process;
+        let notes = signals.clone();
+        let wish = Attach {
+            key: self.key(process),
+            maxima: self.spec.maxima,
+            ordered: self.ordered,
+            listener: self.listener.clone(),
+            note: Box::new(move |note| drop(notes.send(Signal::Note(serial, note)))),
+            end: Box::new(move || drop(signals.send(Signal::Kill(serial)))),
+        };
+        let (link, gone) = attach(wish, ends, start)?;
+        if let Some(worker) = self.worker(serial) {
+            (worker.link, worker.gone) = (Some(link), Some(gone));
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Forked { pid } => {
+                self.first = Some(pid);
+                let records = self.shared.settings.records();
+                if let Err(e) = records::write(&records, &self.spec.name(), pid, self.group.as_ref()) {
+                    tracing::warn!(instance = %self.spec.instance, "an instance is not recorded: {e}");
+                }
+            }
+            Report::Built { .. } => self.built(),
+            Report::Failed { reason } => self.end(format!("The instance could not be started: {reason}")),
+            Report::NotStarted { serial, reason } => {
+                if let Some(worker) = self.worker(serial) {
+                    worker.not_started = Some(format!("The process could not be started: {reason}"));
+                }
+            }
+            Report::Exited { serial, status, signal } => {
+                let exit = status.map(Exit::Status).or(signal.map(Exit::Signal));
+                self.exited(serial, exit);
+            }
+            Report::Probed(_) => {}
+        }
+    }
+
+    fn built(&mut self) {
+        self.built = true;
+        let took = self.ordered.elapsed();
+        for (serial, process) in self.workers.iter().map(|worker| (worker.serial, worker.process)).collect::<Vec<_>>() {
+            self.listener.event(self.key(process), ProcessEvent::Phase { phase: Phase::Sandbox, took });
+            if let Err(e) = self.listen(serial) {
+                self.end(format!("The instance could not be started: {e}"));
+            }
+        }
+    }
+
+    /// A process is dead: its reader tells it, after all that the process had sent.
+    fn exited(&mut self, serial: u64, exit: Option<Exit>) {
+        let out_of_memory = self.ran_out_of_memory(exit);
+        let expected = self.stop_until.is_some();
+        let memory = self.spec.limits.memory_bytes >> 20;
+        let Some(worker) = self.worker(serial) else { return };
+        let reason = worker.why.take().or(worker.not_started.take()).unwrap_or_else(|| match exit {
+            _ if out_of_memory => format!("The process used more memory than the {memory} MB of its instance type"),
+            Some(Exit::Status(0)) if expected => "The process stopped".into(),
+            Some(exit) => format!("The process {exit}"),
+            None => "The process ended".into(),
+        });
+        worker.reason = Some(reason.clone());
+        worker.deadline = None;
+        if let Some(gone) = worker.gone.take() {
+            let _ = gone.send(Gone { reason, out_of_memory, exit, expected });
+        }
+    }
+
+    /// True when the kernel ended a process of the instance for want of memory since the last time.
+    pub(super) fn ran_out_of_memory(&mut self, exit: Option<Exit>) -> bool {
+        let count = self.group.as_ref().map_or(0, Group::out_of_memory);
+        let more = count > self.seen_out_of_memory;
+        self.seen_out_of_memory = count;
+        more && matches!(exit, None | Some(Exit::Signal(libc::SIGKILL)))
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::Note(serial, Note::Ready) => {
+                if let Some(worker) = self.worker(serial) {
+                    (worker.ready_at, worker.deadline) = (Some(Instant::now()), None);
+                }
+            }
+            Signal::Note(serial, Note::Fatal(fatal)) => {
+                if let Some(worker) = self.worker(serial) {
+                    let why = fatal.message.clone();
+                    worker.fatal = Some(fatal);
+                    worker.deadline = Some((Instant::now() + FAREWELL, Then::Kill(why)));
+                }
+            }
+            Signal::Note(serial, Note::Closed) => {
+                let why = "The worker process closed its connection".to_owned();
+                if let Some(worker) = self.worker(serial).filter(|worker| worker.why.is_none()) {
+                    worker.deadline = Some((Instant::now() + FAREWELL, Then::Kill(why)));
+                }
+            }
+            Signal::Note(serial, Note::Broken) => self.kill(serial, crate::process::BROKE),
+            Signal::Note(serial, Note::Done) => self.done(serial),
+            Signal::Kill(serial) => self.kill(serial, "The platform ended the process"),
+            Signal::Stop => self.stop(),
+        }
+    }
+
+    fn stop(&mut self) {
+        if self.stop_until.is_some() {
+            return;
+        }
+        let until = if self.built { Instant::now() + self.spec.stop_grace } else { Instant::now() };
+        self.stop_until = Some(until);
+        self.respawn.clear();
+        for (serial, ready) in self.workers.iter().map(|w| (w.serial, w.ready_at.is_some())).collect::<Vec<_>>() {
+            match self.worker(serial).and_then(|worker| worker.link.clone()) {
+                Some(link) if ready => link.stop(),
+                _ => self.kill(serial, "The instance was stopped"),
+            }
+        }
+    }
+
+    fn kill(&mut self, serial: u64, why: &str) {
+        let Some(worker) = self.worker(serial).filter(|worker| worker.why.is_none() && worker.reason.is_none()) else {
+            return;
+        };
+        worker.why = Some(why.to_owned());
+        worker.deadline = Some((Instant::now() + DEATH, Then::GiveUp));
+        if let Some(control) = &mut self.control {
+            let _ = control.send(&Order::Kill { serial }, Vec::new());
+        }
+    }
+
+    /// All was told of a process. One that had been ready is replaced; without it the instance is no good.
+    fn done(&mut self, serial: u64) {
+        let Some(at) = self.workers.iter().position(|worker| worker.serial == serial) else { return };
+        let worker = self.workers.swap_remove(at);
+        if self.stop_until.is_some() {
+            return;
+        }
+        let Some(ready_at) = worker.ready_at else {
+            let reason = worker.fatal.map(|fatal| fatal.message).or(worker.reason);
+            return self.end(reason.unwrap_or_else(|| "The process ended before it was ready".into()));
+        };
+        let quick = self.quick_deaths.entry(worker.process).or_default();
+        *quick = if ready_at.elapsed() < Duration::from_secs(1) { *quick + 1 } else { 0 };
+        // The first replacement comes at once; a process that dies again and again must not eat the host.
+        let pause = Duration::from_millis(if *quick < 2 { 0 } else { 50u64 << (*quick).min(7) });
+        self.respawn.push((Instant::now() + pause, worker.process));
+    }
+
+    pub(super) fn end(&mut self, reason: String) {
+        self.ending.get_or_insert(reason);
+    }
+
+    /// The first process of the instance is gone, and with it everything.
+    fn broke_away(&mut self) {
+        self.control = None;
+        let memory = self.spec.limits.memory_bytes >> 20;
+        let reason = if !self.built {
+            "The instance could not be started: its first process ended".into()
+        } else if self.ran_out_of_memory(None) {
+            format!("The instance used more memory than the {memory} MB of its instance type")
+        } else {
+            "The instance was ended from outside".into()
+        };
+        self.end(reason);
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let far = Instant::now() + Duration::from_secs(3600);
+        let workers = self.workers.iter().filter_map(|worker| worker.deadline.as_ref()).map(|(at, _)| *at);
+        let respawn = self.respawn.iter().map(|(at, _)| *at);
+        workers.chain(respawn).chain(self.stop_until).min().unwrap_or(far)
+    }
+
+    fn deadlines(&mut self) {
+        let now = Instant::now();
+        let due = |worker: &Worker| {
+            worker.deadline.clone().filter(|(at, _)| *at <= now).map(|(_, then)| (worker.serial, then))
+        };
+        for (serial, then) in self.workers.iter().filter_map(due).collect::<Vec<_>>() {
+            match then {
+                Then::Kill(why) => self.kill(serial, &why),
+                Then::GiveUp => self.end("A process did not end when it was killed".into()),
+            }
+        }
+        let (due, later) = self.respawn.iter().copied().partition(|(at, _)| *at <= now);
+        self.respawn = later;
+        for (_, process) in due as Vec<(Instant, u32)> {
+            if let Err(e) = self.spawn(process) {
+                self.end(format!("A process could not be replaced: {e}"));
+            }
+        }
+    }
+
+    fn worker(&mut self, serial: u64) -> Option<&mut Worker> {
+        self.workers.iter_mut().find(|worker| worker.serial == serial)
+    }
+
+    fn key(&self, process: u32) -> ProcessKey {
+        ProcessKey { instance: self.spec.instance, epoch: self.spec.epoch, process }
+    }
+}
+
+/// The next report, `None` at the end; without a socket there will never be one.
+async fn next_report(control: &mut Option<Control>) -> Option<Report> {
+    match control {
+        Some(control) => control.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,159 @@
+//! The calls a process has in flight, and what it may say about them.
+//!
+//! Calls run one after another in the order they were handed over, so `started`, `result` and `error` are believed for the
+//! oldest only. The one exception: a call that was cancelled may be given back out of turn, with an error of that kind.
+
+use std::collections::VecDeque;
+
+use crate::protocol::{Broken, ErrorKind, FIRST_CREDIT};
+
+#[derive(Debug)]
+struct InFlight {
+    call: u64,
+    started: bool,
+    cancelled: bool,
+    credit: u32,
+}
+
+/// The calls in flight of one process.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    calls: VecDeque<InFlight>,
+}
+
+impl Ledger {
+    /// A call is on its way to the process.
+    pub fn hand_over(&mut self, call: u64) {
+        self.calls.push_back(InFlight { call, started: false, cancelled: false, credit: FIRST_CREDIT });
+    }
+
+    /// The process is asked to give a call up. False when it has no such call.
+    pub fn cancel(&mut self, call: u64) -> bool {
+        self.find(call).map(|found| found.cancelled = true).is_some()
+    }
+
+    /// The process may send more updates. False when it has no such call.
+    pub fn credit(&mut self, call: u64, updates: u32) -> bool {
+        self.find(call).map(|found| found.credit = found.credit.saturating_add(updates)).is_some()
+    }
+
+    /// The call in work.
+    pub fn in_work(&self) -> Option<u64> {
+        self.calls.front().filter(|head| head.started).map(|head| head.call)
+    }
+
+    /// The process says it began.
+    pub fn started(&mut self, call: u64) -> Result<(), Broken> {
+        match self.calls.front_mut() {
+            Some(head) if head.call == call && !head.started => {
+                head.started = true;
+                Ok(())
+            }
+            _ => Err(Broken::new(format!("`started` of call {call}, which is not next"))),
+        }
+    }
+
+    /// The process sends an update, which costs a credit.
+    pub fn update(&mut self, call: u64) -> Result<(), Broken> {
+        match self.calls.front_mut() {
+            Some(head) if head.call == call && head.started && head.credit > 0 => {
+                head.credit -= 1;
+                Ok(())
+            }
+            _ => Err(Broken::new(format!("an update of call {call}, which is not in work or has no credit"))),
+        }
+    }
+
+    /// The process sends a log line of a call.
+    pub fn log(&mut self, call: u64) -> Result<(), Broken> {
+        match self.find(call) {
+            Some(_) => Ok(()),
+            None => Err(Broken::new(format!("a log line of call {call}, which is not in flight"))),
+        }
+    }
+
+    /// The process answers.
+    pub fn result(&mut self, call: u64) -> Result<(), Broken> {
+        if self.in_work() != Some(call) {
+            return Err(Broken::new(format!("a result of call {call}, which is not in work")));
+        }
+        self.calls.pop_front();
+        Ok(())
+    }
+
+    /// The process says that a call failed.
+    pub fn error(&mut self, call: u64, kind: ErrorKind) -> Result<(), Broken> {
+        let given_back = |found: &InFlight| kind == ErrorKind::Cancelled && found.cancelled;
+        match self.calls.iter().position(|found| found.call == call) {
+            Some(0) if self.calls[0].started || given_back(&self.calls[0]) => {}
+            Some(at) if given_back(&self.calls[at]) => {
+                self.calls.remove(at);
+                return Ok(());
+            }
+            _ => return Err(Broken::new(format!("an error of call {call}, which is not in work"))),
+        }
+        self.calls.pop_front();
+        Ok(())
+    }
+
+    fn find(&mut self, call: u64) -> Option<&mut InFlight> {
+        self.calls.iter_mut().find(|found| found.call == call)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn with(calls: &[u64]) -> Ledger {
+        let mut ledger = Ledger::default();
+        for call in calls {
+            ledger.hand_over(*call);
+        }
+        ledger
+    }
+
+    #[test]
+    fn calls_start_and_end_in_their_order_only() {
+        let mut ledger = with(&[1, 2]);
+        assert!(ledger.started(2).is_err());
+        assert!(ledger.result(1).is_err());
+        ledger.started(1).unwrap();
+        assert!(ledger.started(1).is_err());
+        assert!(ledger.started(2).is_err());
+        assert_eq!(ledger.in_work(), Some(1));
+        ledger.result(1).unwrap();
+        assert!(ledger.result(1).is_err());
+        assert_eq!(ledger.in_work(), None);
+        ledger.started(2).unwrap();
+        ledger.error(2, ErrorKind::Exception).unwrap();
+        assert!(ledger.log(2).is_err());
+    }
+
+    #[test]
+    fn updates_end_with_the_credit() {
+        let mut ledger = with(&[1]);
+        assert!(ledger.update(1).is_err());
+        ledger.started(1).unwrap();
+        for _ in 0..FIRST_CREDIT {
+            ledger.update(1).unwrap();
+        }
+        assert!(ledger.update(1).is_err());
+        assert!(ledger.credit(1, 1));
+        ledger.update(1).unwrap();
+        assert!(!ledger.credit(7, 1));
+    }
+
+    #[test]
+    fn only_a_cancelled_call_comes_back_out_of_turn() {
+        let mut ledger = with(&[1, 2, 3]);
+        ledger.started(1).unwrap();
+        assert!(ledger.error(2, ErrorKind::Cancelled).is_err());
+        assert!(ledger.cancel(2));
+        assert!(ledger.error(2, ErrorKind::Exception).is_err());
+        ledger.error(2, ErrorKind::Cancelled).unwrap();
+        ledger.result(1).unwrap();
+        ledger.started(3).unwrap();
+    }
+}

@@ -1,0 +1,162 @@
+//! A worker process, seen from the server: the way to it, and the task that listens to it.
+
+mod events;
+mod ledger;
+mod outgoing;
+mod output;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+
+pub use events::{Ended, Exit, Gone, Listener, Phase, ProcessEvent, ProcessKey};
+pub use output::KEPT;
+
+use crate::protocol::{self, Fatal, Level, Maxima};
+use ledger::Ledger;
+use outgoing::{Outgoing, Stuck};
+use output::Pipe;
+pub(crate) use reader::BROKE;
+use reader::Reader;
+
+/// A call larger than a frame may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("The call is larger than 1 GiB")]
+pub struct TooLarge;
+
+/// The way to a worker process. None of its functions blocks or waits.
+pub struct Process {
+    key: ProcessKey,
+    outgoing: Outgoing,
+    ledger: Mutex<Ledger>,
+    end: Box<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl Process {
+    /// Its place.
+    #[must_use]
+    pub fn key(&self) -> ProcessKey {
+        self.key
+    }
+
+    /// Hands a call over. Calls run one after another in the order of this function; their numbers are never 0 and never used
+    /// twice on one process. A process that takes nothing any more is ended, and tells so by its `Gone`.
+    pub fn call(&self, call: u64, flags: u8, context: &Bytes, body: &Bytes) -> Result<(), TooLarge> {
+        let head = protocol::call_head(call, flags, context, body).ok_or(TooLarge)?;
+        let turn = self.outgoing.turn();
+        self.ledger().hand_over(call);
+        self.check(turn.send(&head, [context, body]));
+        Ok(())
+    }
+
+    /// Asks the process to give a call up.
+    pub fn cancel(&self, call: u64) {
+        if self.ledger().cancel(call) {
+            self.send(&protocol::cancel(call));
+        }
+    }
+
+    /// Lets a call send more updates.
+    pub fn credit(&self, call: u64, updates: u32) {
+        if self.ledger().credit(call, updates) {
+            self.send(&protocol::credit(call, updates));
+        }
+    }
+
+    /// Ends the process and what it started, at once. Its `Gone` follows.
+    pub fn kill(&self) {
+        (self.end)();
+    }
+
+    /// Asks the process to stop when the calls handed over are done.
+    pub(crate) fn stop(&self) {
+        self.send(&protocol::stop());
+    }
+
+    fn send(&self, frame: &[u8]) {
+        let nothing = Bytes::new();
+        self.check(self.outgoing.turn().send(frame, [&nothing, &nothing]));
+    }
+
+    fn check(&self, sent: Result<(), Stuck>) {
+        if sent.is_err() {
+            (self.end)();
+        }
+    }
+
+    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the reader of a process tells its supervisor.
+#[derive(Debug)]
+pub(crate) enum Note {
+    /// It takes calls.
+    Ready,
+    /// It cannot become ready.
+    Fatal(Fatal),
+    /// It closed its socket.
+    Closed,
+    /// It broke the protocol.
+    Broken,
+    /// `Gone` was told; nothing more comes.
+    Done,
+}
+
+/// The server's ends of a process.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    pub socket: StdStream,
+    pub stdout: OwnedFd,
+    pub stderr: OwnedFd,
+}
+
+/// What is to be known of a process to listen to it.
+pub(crate) struct Attach {
+    pub key: ProcessKey,
+    pub maxima: Maxima,
+    /// When its start was ordered.
+    pub ordered: Instant,
+    pub listener: Arc<dyn Listener>,
+    pub note: Box<dyn Fn(Note) + Send>,
+    pub end: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Begins to listen to a process, whose first frame sent is `start`. The sender takes how it ended, once that is known.
+pub(crate) fn attach(attach: Attach, ends: Ends, start: Vec<u8>) -> io::Result<(Arc<Process>, oneshot::Sender<Gone>)> {
+    ends.socket.set_nonblocking(true)?;
+    let (read, write) = UnixStream::from_std(ends.socket)?.into_split();
+    let pipes = [Pipe::new(ends.stdout, Level::Info)?, Pipe::new(ends.stderr, Level::Error)?];
+    let process = Arc::new(Process {
+        key: attach.key,
+        outgoing: Outgoing::new(write),
+        ledger: Mutex::default(),
+        end: attach.end,
+    });
+    let nothing = Bytes::new();
+    let start = Bytes::from(start);
+    process.check(process.outgoing.turn().send(&[], [&start, &nothing]));
+    let (gone, exit) = oneshot::channel();
+    let reader = Reader::new(process.clone(), read, pipes, attach.maxima, attach.listener, attach.note, attach.ordered);
+    let writer = process.clone();
+    tokio::spawn(async move { writer.outgoing.flush().await });
+    tokio::spawn(reader.run(exit));
+    Ok((process, gone))
+}

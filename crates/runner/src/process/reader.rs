@@ -1,0 +1,285 @@
+//! The task that listens to one worker process, and tells the listener inline.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::OwnedReadHalf;
+use tokio::sync::oneshot;
+
+use super::output::{Budget, Pipe};
+use super::{Gone, Listener, Note, Phase, Process, ProcessEvent};
+use crate::protocol::{Broken, Decoder, FromWorker, Hello, Level, Maxima, VERSION, WorkerPhase};
+
+/// Reads between two pauses for others.
+const READS: u32 = 64;
+
+/// What is said of a process that sent what it must not.
+pub(crate) const BROKE: &str = "The worker process broke the protocol";
+
+/// How far a process has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    New,
+    Starting,
+    Ready,
+    Over,
+}
+
+pub(super) struct Reader {
+    process: Arc<Process>,
+    socket: OwnedReadHalf,
+    pipes: [Pipe; 2],
+    decoder: Decoder,
+    listener: Arc<dyn Listener>,
+    note: Box<dyn Fn(Note) + Send>,
+    ordered: Instant,
+    stage: Stage,
+    open: bool,
+    broken: bool,
+    of_call: Budget,
+    of_none: Budget,
+}
+
+impl Reader {
+    pub fn new(
+        process: Arc<Process>,
+        socket: OwnedReadHalf,
+        pipes: [Pipe; 2],
+        maxima: Maxima,
+        listener: Arc<dyn Listener>,
+        note: Box<dyn Fn(Note) + Send>,
+        ordered: Instant,
+    ) -> Self {
+        Self {
+            process,
+            socket,
+            pipes,
+            decoder: Decoder::new(maxima),
+            listener,
+            note,
+            ordered,
+            stage: Stage::New,
+            open: true,
+            broken: false,
+            of_call: Budget::default(),
+            of_none: Budget::default(),
+        }
+    }
+
+    /// Listens until it is known how the process ended and all it sent is read.
+    pub async fn run(mut self, mut exit: oneshot::Receiver<Gone>) {
+        let mut reads = 0;
+        let gone = loop {
+            reads += 1;
+            if reads % READS == 0 {
+                tokio::task::yield_now().await;
+            }
+            let [out, err] = &mut self.pipes;
+            // Pipes first: what was written before an answer is told before it.
+            tokio::select! {
+                biased;
+                gone = &mut exit => break gone.ok(),
+                text = out.read(), if !out.closed => {
+                    let level = out.level;
+                    self.output(level, text);
+                }
+                text = err.read(), if !err.closed => {
+                    let level = err.level;
+                    self.output(level, text);
+                }
+                read = read_some(&mut self.socket, &mut self.decoder), if self.open => match read {
+                    Ok(n) if n > 0 => self.frames(),
+                    _ => self.close(Note::Closed),
+                },
+            }
+        };
+        self.finish(gone);
+    }
+
+    /// The process is gone: what it had sent still counts.
+    fn finish(mut self, gone: Option<Gone>) {
+        // More than a socket holds; what a surviving child goes on sending is not waited for.
+        for _ in 0..READS {
+            if !self.open || !self.read_rest() {
+                break;
+            }
+            self.frames();
+        }
+        self.drain_pipes();
+        self.process.outgoing.close();
+        let mut gone = gone.unwrap_or_else(|| Gone {
+            reason: "The platform lost sight of the process".into(),
+            out_of_memory: false,
+            exit: None,
+            expected: false,
+        });
+        if self.broken {
+            gone.reason = BROKE.into();
+            gone.expected = false;
+        }
+        self.tell(ProcessEvent::Gone(gone));
+        (self.note)(Note::Done);
+    }
+
+    /// Reads without waiting, past what the runtime knows of the socket. False when there is nothing.
+    fn read_rest(&mut self) -> bool {
+        use std::os::fd::{AsFd, AsRawFd};
+        let mut room = self.decoder.room();
+        let free = bytes::BufMut::remaining_mut(&room);
+        let mut piece = vec![0; free.min(64 << 10)];
+        let fd = self.socket.as_ref().as_fd().as_raw_fd();
+        match nix::sys::socket::recv(fd, &mut piece, nix::sys::socket::MsgFlags::MSG_DONTWAIT) {
+            Ok(n) if n > 0 => {
+                bytes::BufMut::put_slice(&mut room, &piece[..n]);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn frames(&mut self) {
+        loop {
+            let done = match self.decoder.next() {
+                Ok(Some(frame)) => self.frame(frame),
+                Ok(None) => return,
+                Err(broken) => Err(broken),
+            };
+            if let Err(Broken(what)) = done {
+                let key = self.process.key;
+                tracing::warn!(instance = %key.instance, process = key.process, "worker broke the protocol: {what}");
+                self.broken = true;
+                return self.close(Note::Broken);
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: FromWorker) -> Result<(), Broken> {
+        match (self.stage, frame) {
+            (Stage::New, FromWorker::Hello(hello)) => self.hello(&hello),
+            (Stage::New, _) => Err(Broken::new("the first frame is not `hello`")),
+            (Stage::Starting, FromWorker::Phase(done)) => {
+                let phase = match done.phase {
+                    WorkerPhase::Interpreter => Phase::Interpreter,
+                    WorkerPhase::Import => Phase::Import,
+                    WorkerPhase::Init => Phase::Init,
+                };
+                self.tell(ProcessEvent::Phase { phase, took: Duration::from_micros(done.micros) });
+                Ok(())
+            }
+            (Stage::Starting, FromWorker::Ready(ready)) => {
+                self.stage = Stage::Ready;
+                self.of_none = Budget::default();
+                self.tell(ProcessEvent::Phase { phase: Phase::Ready, took: self.ordered.elapsed() });
+                let process = self.process.clone();
+                let (has_request, has_requests) = (ready.has_request, ready.has_requests);
+                self.tell(ProcessEvent::Ready { process, has_request, has_requests });
+                (self.note)(Note::Ready);
+                Ok(())
+            }
+            (Stage::Starting, FromWorker::Fatal(fatal)) => {
+                self.stage = Stage::Over;
+                self.drain_pipes();
+                self.tell(ProcessEvent::Fatal(fatal.clone()));
+                (self.note)(Note::Fatal(fatal));
+                Ok(())
+            }
+            (_, FromWorker::Log { call, level, text }) => self.log(call, level, text),
+            (Stage::Ready, frame) => self.of_a_call(frame),
+            (Stage::Starting, FromWorker::Stopped) => Ok(()),
+            (_, frame) => Err(Broken::new(format!("{frame:?} does not belong here"))),
+        }
+    }
+
+    fn hello(&mut self, hello: &Hello) -> Result<(), Broken> {
+        let key = self.process.key;
+        if hello.protocol != VERSION {
+            return Err(Broken::new(format!("the worker speaks protocol {}", hello.protocol)));
+        }
+        if hello.instance != key.instance.to_string() || hello.epoch != key.epoch || hello.process != key.process {
+            return Err(Broken::new("the worker says it is another one"));
+        }
+        self.stage = Stage::Starting;
+        Ok(())
+    }
+
+    fn of_a_call(&mut self, frame: FromWorker) -> Result<(), Broken> {
+        match frame {
+            FromWorker::Started(call) => {
+                self.process.ledger().started(call)?;
+                self.of_call = Budget::default();
+                self.tell(ProcessEvent::Started(call));
+            }
+            FromWorker::Update(call, text) => {
+                self.process.ledger().update(call)?;
+                self.tell(ProcessEvent::Update(call, text));
+            }
+            FromWorker::Result(call, body) => {
+                self.drain_used_pipes();
+                self.process.ledger().result(call)?;
+                self.of_none = Budget::default();
+                self.tell(ProcessEvent::Result(call, body));
+            }
+            FromWorker::Error(call, error) => {
+                self.drain_used_pipes();
+                self.process.ledger().error(call, error.kind)?;
+                self.of_none = Budget::default();
+                self.tell(ProcessEvent::Error(call, error));
+            }
+            FromWorker::Stopped => self.stage = Stage::Over,
+            frame => return Err(Broken::new(format!("{frame:?} does not belong here"))),
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, call: u64, level: Level, text: String) -> Result<(), Broken> {
+        let call = (call != 0).then_some(call);
+        if let Some(call) = call {
+            self.process.ledger().log(call)?;
+        }
+        self.keep(call, level, text);
+        Ok(())
+    }
+
+    /// Output out of a pipe: it belongs to the call in work.
+    fn output(&mut self, level: Level, text: Option<String>) {
+        if let Some(text) = text {
+            let call = self.process.ledger().in_work();
+            self.keep(call, level, text);
+        }
+    }
+
+    fn keep(&mut self, call: Option<u64>, level: Level, text: String) {
+        let budget = if call.is_some() { &mut self.of_call } else { &mut self.of_none };
+        if let Some(text) = budget.keep(text) {
+            self.tell(ProcessEvent::Log { call, level, text });
+        }
+    }
+
+    fn drain_used_pipes(&mut self) {
+        if self.pipes.iter().any(|pipe| pipe.used) {
+            self.drain_pipes();
+        }
+    }
+
+    fn drain_pipes(&mut self) {
+        for at in 0..self.pipes.len() {
+            let (level, text) = (self.pipes[at].level, self.pipes[at].drain());
+            self.output(level, text);
+        }
+    }
+
+    fn close(&mut self, why: Note) {
+        self.open = false;
+        (self.note)(why);
+    }
+
+    fn tell(&self, event: ProcessEvent) {
+        self.listener.event(self.process.key, event);
+    }
+}
+
+/// Waits for bytes of the worker. Safe to give up.
+async fn read_some(socket: &mut OwnedReadHalf, decoder: &mut Decoder) -> std::io::Result<usize> {
+    socket.read_buf(&mut decoder.room()).await
+}

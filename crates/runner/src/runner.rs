@@ -1,0 +1,108 @@
+//! What a place that runs instances promises, and what it must be told.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use modelyard_types::ids::InstanceId;
+use serde_json::{Map, Value};
+
+use crate::process::Listener;
+use crate::protocol::{Maxima, OutputField};
+
+/// What an instance may use.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct InstanceLimits {
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Processes and threads.
+    pub processes: u64,
+    /// Processors, in thousandths; all there are when absent.
+    pub cpu: Option<u64>,
+    /// Bytes of the largest file it may write.
+    pub file_bytes: u64,
+    /// Open files of each process.
+    pub open_files: u64,
+}
+
+impl Default for InstanceLimits {
+    fn default() -> Self {
+        Self { memory_bytes: 512 << 20, processes: 512, cpu: None, file_bytes: 10 << 30, open_files: 4096 }
+    }
+}
+
+/// What a worker loads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Load {
+    /// The module that holds `Deployment`, without extension.
+    pub main_file: String,
+    /// The context of the constructor; the number of the process is added to it.
+    pub context: Map<String, Value>,
+    /// `structured` or `plain`.
+    pub input_type: String,
+    /// `structured` or `plain`.
+    pub output_type: String,
+    /// The fields of a structured output.
+    pub output_fields: Vec<OutputField>,
+}
+
+/// An instance to start.
+#[derive(Debug, Clone)]
+pub struct InstanceSpec {
+    /// Its id.
+    pub instance: InstanceId,
+    /// Its epoch.
+    pub epoch: u64,
+    /// How many worker processes it has.
+    pub processes: u32,
+    /// The interpreter to run, an absolute path (of an environment, `…/bin/python`).
+    pub python: PathBuf,
+    /// Folders that instances see read-only at their own absolute path: the environment, the interpreter's real prefix.
+    pub readable: Vec<PathBuf>,
+    /// The folder of the unpacked package. Where instances have user ids of their own, its files must be readable by all, and
+    /// writable by all where user code shall be able to change them (it never changes the originals).
+    pub package: PathBuf,
+    /// Environment variables of the user's code. Nothing of the server's own environment is inherited.
+    pub env: Vec<(String, String)>,
+    /// What to load.
+    pub load: Load,
+    /// What it may use.
+    pub limits: InstanceLimits,
+    /// What its workers may send.
+    pub maxima: Maxima,
+    /// How long a process may take to become ready.
+    pub init_limit: Duration,
+    /// How long a process may take to stop.
+    pub stop_grace: Duration,
+}
+
+impl InstanceSpec {
+    /// A name of this instance and epoch, good for files.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.instance, self.epoch)
+    }
+}
+
+/// Why an instance is not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It may not or cannot run here; the sentence says why.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// A place that runs instances. Everything is by instance id and epoch, and may be asked twice.
+#[async_trait]
+pub trait Runner: Send + Sync + 'static {
+    /// Begins to start an instance; the listener hears the rest, in the end always [`Listener::ended`].
+    async fn start(&self, spec: Arc<InstanceSpec>, listener: Arc<dyn Listener>) -> Result<(), StartError>;
+
+    /// Stops an instance: each process may finish what it was handed and say goodbye, for as long as the grace lasts. Returns
+    /// when nothing of it is left.
+    async fn stop(&self, instance: InstanceId, epoch: u64);
+
+    /// The instances that are there.
+    async fn list(&self) -> Vec<(InstanceId, u64)>;
+}
