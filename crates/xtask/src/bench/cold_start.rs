@@ -15,6 +15,7 @@ use super::{Options, Result, interrupt, processes};
 
 const IDLE: &str = "idle server";
 const WITH_WORKER: &str = "server and one echo worker";
+const USED: &str = "server after cold starts, no instance";
 const START: &str = "start to ready, existing data folder";
 
 /// How long an idle instance may go on beyond its idle time before we give up.
@@ -49,8 +50,18 @@ pub fn run(options: &Options, binaries: &Binaries) -> Result<Report> {
     let deployed = packages.iter().map(|p| server.deploy(p, Instances::None)).collect::<Result<Vec<_>>>()?;
     cold_starts(options, &server, &packages, &deployed, &mut rows)?;
     report.times = rows;
+    no_instance(&server)?;
+    report.memory.push(memory(&server, USED)?);
     report.times.push(starts(options, &mut server)?);
-    report.memory = memory(&server, &packages, &deployed)?;
+    // Started anew, so nothing is left over from earlier requests.
+    no_instance(&server)?;
+    report.memory.push(memory(&server, IDLE)?);
+    for (package, deployed) in packages.iter().zip(&deployed) {
+        if package.work == Work::Echo {
+            first_answer(&server, deployed)?;
+            report.memory.push(memory(&server, WITH_WORKER)?);
+        }
+    }
     report.targets = targets(&report);
     Ok(report)
 }
@@ -89,17 +100,27 @@ fn cold_starts(
         no_instance(server)?;
         for ((package, deployed), row) in packages.iter().zip(deployed).zip(rows.iter_mut()) {
             record(round, &mut row.floor_ms, &mut row.failures, floor::cold(package))?;
-            let from = Instant::now();
-            let answer = server.ask(deployed);
-            record(round, &mut row.ours_ms, &mut row.failures, answer.map(|_| from.elapsed()))?;
+            record(round, &mut row.ours_ms, &mut row.failures, first_answer(server, deployed))?;
         }
     }
     Ok(())
 }
 
+/// The time of one request that finds no worker of its own; that it got one is checked.
+fn first_answer(server: &Server, deployed: &Deployed) -> Result<Duration> {
+    let before = processes::pythons(server.pid());
+    let from = Instant::now();
+    server.ask(deployed)?;
+    let took = from.elapsed();
+    if processes::pythons(server.pid()) > before {
+        return Ok(took);
+    }
+    Err("the request was answered without a new worker, so this was no cold start".into())
+}
+
 fn no_instance(server: &Server) -> Result<()> {
     let from = Instant::now();
-    while processes::has_python(server.pid()) {
+    while processes::pythons(server.pid()) > 0 {
         interrupt::check()?;
         if from.elapsed() > UNTIL_IDLE {
             return Err(format!("an idle instance still runs after {} s", UNTIL_IDLE.as_secs()));
@@ -118,19 +139,8 @@ fn starts(options: &Options, server: &mut Server) -> Result<TimeRow> {
     Ok(row)
 }
 
-/// The server has just been started anew, so no instance runs and nothing is left over from load.
-fn memory(server: &Server, packages: &[Package], deployed: &[Deployed]) -> Result<Vec<MemoryRow>> {
-    no_instance(server)?;
-    let row = |what: &str| -> Result<MemoryRow> {
-        Ok(MemoryRow { what: what.into(), memory: processes::memory(server.pid())? })
-    };
-    let mut rows = vec![row(IDLE)?];
-    for (package, deployed) in packages.iter().zip(deployed).filter(|(p, _)| p.work == Work::Echo) {
-        server.ask(deployed)?;
-        rows.push(row(WITH_WORKER)?);
-        eprintln!("memory with a worker of {} measured", package.work.name());
-    }
-    Ok(rows)
+fn memory(server: &Server, what: &str) -> Result<MemoryRow> {
+    Ok(MemoryRow { what: what.into(), memory: processes::memory(server.pid())? })
 }
 
 fn targets(report: &Report) -> Vec<Target> {

@@ -66,8 +66,8 @@ fn measure(
     let memory = |what: String, pid| -> Result<MemoryRow> { Ok(MemoryRow { what, memory: processes::memory(pid)? }) };
     report.memory.push(memory(format!("floor and its {work} loop, after load"), floor_side.1)?);
     if let Some((_, pid)) = our_side {
-        let what = if report.memory.len() > 1 { "one worker for each work so far" } else { "one worker" };
-        report.memory.push(memory(format!("ours, {what}, after load"), pid)?);
+        let workers = report.memory.len().div_ceil(2);
+        report.memory.push(memory(format!("ours with {workers} workers, after load"), pid)?);
     }
     Ok(())
 }

@@ -105,12 +105,15 @@ fn parse_pss(text: &str) -> Option<u64> {
     text.lines().find_map(|l| l.strip_prefix("Pss:"))?.split_whitespace().next()?.parse().ok()
 }
 
-/// Whether `root` has a descendant that is a Python interpreter, that is, a worker.
-pub fn has_python(root: i32) -> bool {
-    tree(root).iter().filter(|p| p.pid != root).any(|p| {
-        let exe = fs::read_link(format!("/proc/{}/exe", p.pid)).unwrap_or_default();
-        exe.file_name().is_some_and(|n| n.to_string_lossy().starts_with("python"))
-    })
+/// How many descendants of `root` are Python interpreters, that is, workers.
+pub fn pythons(root: i32) -> usize {
+    let named = |name: &str| name.starts_with("python");
+    let is_python = |p: &&Process| {
+        let program = fs::read_link(format!("/proc/{}/exe", p.pid)).unwrap_or_default();
+        program.file_name().is_some_and(|n| named(&n.to_string_lossy()))
+            || fs::read_to_string(format!("/proc/{}/comm", p.pid)).is_ok_and(|n| named(&n))
+    };
+    tree(root).iter().filter(|p| p.pid != root).filter(is_python).count()
 }
 
 #[cfg(test)]
