@@ -1,1 +1,3 @@
-//! Modelyard: testkit.
+//! For tests: starts a whole server, and a private PostgreSQL.
+
+pub mod postgres;
