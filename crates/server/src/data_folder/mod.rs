@@ -1,0 +1,70 @@
+//! The data folder: everything a server keeps on disk, and the lock that lets one server in at a time.
+
+mod filesystem;
+mod key;
+mod lock;
+mod written;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+pub use key::Key;
+pub(crate) use written::{publish, remove, temporary, write_private};
+
+use crate::{Result, StartError};
+
+/// An open data folder. While it lives no other server can open it.
+pub struct DataFolder {
+    path: PathBuf,
+    _lock: lock::Lock,
+}
+
+impl DataFolder {
+    /// Opens a folder for one server, and makes it when it is not there.
+    pub fn open(path: &Path) -> Result<Self> {
+        let failed = |e| StartError(format!("The data folder {} cannot be opened: {e}.", path.display()));
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        let path = fs::canonicalize(path).map_err(failed)?;
+        let lock = lock::Lock::take(&path)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Refuses a folder that SQLite would not be safe on.
+    pub fn require_local(&self) -> Result<()> {
+        filesystem::require_local(&self.path)
+    }
+
+    /// The folder itself, as an absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The SQLite file, when there is no other database.
+    pub fn database(&self) -> PathBuf {
+        self.path.join("modelyard.db")
+    }
+
+    /// The file of log lines.
+    pub fn logs(&self) -> PathBuf {
+        self.path.join("logs.db")
+    }
+
+    /// The folder of stored files.
+    pub fn objects(&self) -> PathBuf {
+        self.path.join("objects")
+    }
+
+    /// The file with the first administrator's token.
+    pub fn admin_token(&self) -> PathBuf {
+        self.path.join("admin-token")
+    }
+
+    /// The key file's content; made when it is missing, unless an installation depends on the one that was there.
+    pub fn key(&self, installed: bool) -> Result<Key> {
+        key::read_or_make(&self.path.join("key"), installed)
+    }
+}

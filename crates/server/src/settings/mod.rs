@@ -1,0 +1,117 @@
+//! The settings: one documented struct, read once at start from flags, environment, a file and defaults.
+
+mod load;
+mod show;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use load::{Given, InForce, load};
+pub use show::{as_json, as_text};
+pub use values::{Address, LogFormat, Period, Secret, Size, WallLevel};
+
+use std::path::PathBuf;
+
+use values::Setting;
+
+/// What is known of a setting besides its value.
+pub struct Entry {
+    /// Its name in the file; in capitals behind `MODELYARD_` that of its variable.
+    pub key: &'static str,
+    /// What it is for.
+    pub help: &'static str,
+    /// The value in force when nobody says anything, as one would write it.
+    pub default: &'static str,
+    set: fn(&mut Settings, &str) -> Result<(), String>,
+    show: fn(&Settings) -> String,
+}
+
+impl Entry {
+    /// The environment variable of the setting.
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.key.to_uppercase())
+    }
+}
+
+/// What the names of our environment variables begin with.
+pub const PREFIX: &str = "MODELYARD_";
+
+macro_rules! settings {
+    ($($(#[doc = $help:literal])+ $key:ident: $type:ty = $default:literal;)+) => {
+        /// All that can be set. Lists are written with commas between their items.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Settings {
+            $($(#[doc = $help])+ pub $key: $type,)+
+        }
+
+        /// Every setting, in the order of the documentation.
+        pub const TABLE: &[Entry] = &[$(Entry {
+            key: stringify!($key),
+            help: concat!($($help),+),
+            default: $default,
+            set: |settings, text| {
+                settings.$key = Setting::parse(text)?;
+                Ok(())
+            },
+            show: |settings| settings.$key.show(),
+        }),+];
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($key: Setting::parse($default).expect("defaults are valid, as a test shows"),)+ }
+            }
+        }
+    };
+}
+
+settings! {
+    /// The folder that holds everything: database, stored files, environments, the key and the first token.
+    data: PathBuf = "./modelyard-data";
+    /// The address to listen on. Port 0 takes a free one.
+    listen: Address = "127.0.0.1:8080";
+    /// A `postgres://` URL. Empty: a SQLite file in the data folder.
+    database_url: Option<Secret> = "";
+    /// The package index that takes the place of the default one. Empty, like the next four: by the settings of pip and
+    /// uv on this host.
+    index_url: Option<String> = "";
+    /// More package indexes; of all of them the best version of a package is taken.
+    extra_index_urls: Vec<String> = "";
+    /// Folders and pages with package files.
+    find_links: Vec<String> = "";
+    /// Never ask a package index: only `find_links` and what was fetched before.
+    no_index: bool = "false";
+    /// Addresses that a `requirements.txt` may name in index options of its own, with all that lies below them.
+    allowed_indexes: Vec<String> = "";
+    /// How long the build of an environment may take.
+    build_time_limit: Period = "30 min";
+    /// How many environments are built at once.
+    builds_at_once: u32 = "2";
+    /// The least walls that user code runs in: 3, 2, or 1 for a plain process, which needs `unsafe_run` too.
+    walls_level: WallLevel = "2";
+    /// Run user code even where this host offers less than `walls_level`.
+    unsafe_run: bool = "false";
+    /// Memory for all instances together. Empty: four fifths of what this host, or the server's cgroup, has.
+    instance_memory: Option<Size> = "";
+    /// The largest deployment package that can be uploaded.
+    package_size_limit: Size = "2 GB";
+    /// The most that a deployment package may unpack to.
+    package_unpacked_limit: Size = "8 GB";
+    /// The largest body of any other request.
+    request_body_limit: Size = "10 MB";
+    /// How many connections are open at once; more wait.
+    connection_limit: u32 = "10000";
+    /// How long a client may take to send the head of a request, counted from its connection or from the answer before;
+    /// so this ends idle connections too.
+    header_read_timeout: Period = "1 min";
+    /// How long a client may pause while it sends the body of a request.
+    body_read_timeout: Period = "1 min";
+    /// How long running requests may go on after the server was asked to stop.
+    shutdown_grace: Period = "20 s";
+    /// How long log lines are kept.
+    log_retention: Period = "28 days";
+    /// The form of the server's own log: `text` or `json`.
+    log_format: LogFormat = "text";
+    /// What the server logs: `error`, `warn`, `info`, `debug` or `trace`, also by part: `info,modelyard_runner=debug`.
+    log_level: String = "info";
+}
