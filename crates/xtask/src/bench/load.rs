@@ -63,11 +63,6 @@ pub struct Load {
     shape: Shape,
 }
 
-enum Step {
-    Waiting,
-    Answered { good: bool, end: usize },
-}
-
 impl Load {
     /// Opens `connections` connections.
     pub fn open(aim: &Aim, connections: usize) -> Result<Load> {
@@ -114,23 +109,13 @@ impl Load {
                 let number = event.data() as usize;
                 if event.events().contains(EpollFlags::EPOLLOUT) {
                     self.send(number)?;
-                    continue;
-                }
-                let Step::Answered { good, end: answer_end } = self.receive(number)? else {
-                    continue;
-                };
-                now = Instant::now();
-                let connection = &mut self.connections[number];
-                stretch.latencies.push((now - connection.since).as_nanos() as u64);
-                if !good {
-                    stretch.bad += 1;
-                    let bytes = &connection.buffer[..answer_end];
-                    stretch.sample.get_or_insert_with(|| String::from_utf8_lossy(bytes).into_owned());
-                }
-                if now < end {
-                    self.begin(number, now)?;
-                } else {
-                    open -= 1;
+                } else if let Some(then) = self.answered(number, &mut stretch)? {
+                    now = then;
+                    if now < end {
+                        self.begin(number, now)?;
+                    } else {
+                        open -= 1;
+                    }
                 }
             }
         }
@@ -138,6 +123,22 @@ impl Load {
         stretch.own_cpu = own_cpu()?.saturating_sub(stretch.own_cpu);
         stretch.latencies.sort_unstable();
         Ok(stretch)
+    }
+
+    /// Receives what is there; when that completes the answer, notes it down and returns the time.
+    fn answered(&mut self, number: usize, stretch: &mut Stretch) -> Result<Option<Instant>> {
+        let Some(good) = self.receive(number)? else {
+            return Ok(None);
+        };
+        let now = Instant::now();
+        let connection = &self.connections[number];
+        stretch.latencies.push((now - connection.since).as_nanos() as u64);
+        if !good {
+            stretch.bad += 1;
+            let bytes = &connection.buffer[..connection.filled];
+            stretch.sample.get_or_insert_with(|| String::from_utf8_lossy(bytes).into_owned());
+        }
+        Ok(Some(now))
     }
 
     fn begin(&mut self, number: usize, now: Instant) -> Result<()> {
@@ -172,7 +173,8 @@ impl Load {
         Ok(())
     }
 
-    fn receive(&mut self, number: usize) -> Result<Step> {
+    /// Whether the answer is right, once it is complete.
+    fn receive(&mut self, number: usize) -> Result<Option<bool>> {
         let connection = &mut self.connections[number];
         if connection.filled == connection.buffer.len() {
             connection.buffer.resize(connection.filled * 2, 0);
@@ -180,13 +182,13 @@ impl Load {
         match connection.stream.read(&mut connection.buffer[connection.filled..]) {
             Ok(0) => return Err("the server closed a connection in the middle of the load".into()),
             Ok(n) => connection.filled += n,
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return Ok(Step::Waiting),
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return Ok(None),
             Err(e) => return Err(format!("an answer could not be read: {e}")),
         }
         let bytes = &connection.buffer[..connection.filled];
         match answer::read(bytes, self.aim.proof.as_bytes(), &mut self.shape)? {
-            None => Ok(Step::Waiting),
-            Some(a) if a.end == connection.filled => Ok(Step::Answered { good: a.good, end: a.end }),
+            None => Ok(None),
+            Some(a) if a.end == connection.filled => Ok(Some(a.good)),
             Some(_) => Err("the server sent more than one answer to a request".into()),
         }
     }
