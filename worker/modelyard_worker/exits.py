@@ -30,12 +30,11 @@ def leave(code: int, message: str = "") -> None:
     os._exit(code)
 
 
-def farewell() -> None:
-    """Ends the process after `stop`: functions registered with `atexit` run, threads are not waited for."""
+def run_exit_functions() -> None:
+    """Runs what user code registered with `atexit`, for `leave` does not."""
     import atexit
 
     try:
         atexit._run_exitfuncs()
     except BaseException:
-        pass
-    os._exit(Exit.STOPPED)
+        pass  # it has shown its traceback on stderr

@@ -10,7 +10,7 @@ from . import frames
 from .awaiting import settled
 from .codec import dumps, loads
 from .dispatch import Dispatch
-from .exits import Exit, farewell, leave
+from .exits import Exit, leave, run_exit_functions
 from .inbox import Inbox
 from .interrupts import Interrupts
 from .loader import Fatal, construct, enter, load
@@ -122,6 +122,7 @@ def _stop(deployment: Any, book: Logbook, wire: Wire) -> None:
 
         with wire.lock:
             book.add(ERROR, traceback_text(error))
+    run_exit_functions()
     with wire.lock:
         wire.send(book.take() + frames.frame(frames.STOPPED))
-    farewell()
+    leave(Exit.STOPPED)
