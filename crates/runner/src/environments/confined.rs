@@ -1,0 +1,242 @@
+//! Starts the programs that handle what users send: uv with the builds it runs, and the look at a package's code.
+//!
+//! A source package runs its own code when it is built, so these programs must not be us. When the server is root:
+//! - they get a user id of their own and can never get another one (`no_new_privs`);
+//! - they get a mount namespace in which home folders, temporary folders, `/run` and our data are empty, but for the
+//!   paths they are given (see [`super::view`]). That is also what makes a Python below `/root` usable: the folder of
+//!   mode 0700 is covered, and the interpreter appears in the cover at its own path;
+//! - they get a PID namespace whose end ends all of them, however they detached themselves.
+//!
+//! Where the host forbids namespaces even to root, the user id remains. When the server is an ordinary user they run as
+//! that user. The walls of worker processes are meant to take the place of this file's: [`spawn`] is the only door.
+
+use std::{
+    ffi::{CString, OsStr, OsString},
+    io,
+    os::unix::{ffi::OsStrExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{OnceLock, mpsc},
+};
+
+use nix::sys::resource::{Resource, setrlimit};
+use tokio::{
+    process::{Child, Command},
+    runtime::Handle,
+    sync::oneshot,
+};
+
+use super::view::View;
+
+const NAMESPACES: libc::c_int = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC;
+
+/// The user that confined programs run as when the server is root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuildUser {
+    /// User id; never 0.
+    pub uid: u32,
+    /// Group id; never 0.
+    pub gid: u32,
+}
+
+impl Default for BuildUser {
+    /// An id that no distribution gives to anybody.
+    fn default() -> Self {
+        Self { uid: 60_900, gid: 60_900 }
+    }
+}
+
+/// A path that a confined program needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub path: PathBuf,
+    pub writable: bool,
+}
+
+/// A program to start, and all that it may know and reach.
+#[derive(Debug, Clone)]
+pub(crate) struct Confined {
+    pub program: PathBuf,
+    pub args: Vec<OsString>,
+    /// Its whole environment.
+    pub env: Vec<(OsString, OsString)>,
+    pub folder: PathBuf,
+    pub sees: Vec<Seen>,
+    /// Folders of ours to cover, beside those that are always covered.
+    pub hides: Vec<PathBuf>,
+    pub user: BuildUser,
+    /// Seconds of processor time and bytes of memory for each of its processes.
+    pub cpu_seconds: Option<u64>,
+    pub memory_bytes: Option<u64>,
+}
+
+/// Whether confined programs get a user of their own, because we are root.
+pub(crate) fn changes_user() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Whether this host lets us make mount and PID namespaces; tried once.
+fn has_namespaces() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| {
+        let works = changes_user() && try_namespaces();
+        if changes_user() && !works {
+            tracing::warn!("this host refuses namespaces, so builds are kept apart by their user id alone");
+        }
+        works
+    })
+}
+
+fn try_namespaces() -> bool {
+    let Ok(view) = View::plan(&[], &[]) else { return false };
+    let mut trial = std::process::Command::new("/bin/true");
+    // SAFETY: the closure only makes system calls on values that were made before the fork.
+    unsafe { trial.pre_exec(move || check(libc::unshare(NAMESPACES)).and_then(|()| view.enter())) };
+    trial.stdin(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// Starts a program in its confinement, with its output in pipes and in a process group of its own.
+pub(crate) async fn spawn(confined: &Confined) -> io::Result<Child> {
+    if changes_user() && (confined.user.uid == 0 || confined.user.gid == 0) {
+        return Err(io::Error::other("the build user is root"));
+    }
+    let walls = Walls::plan(confined)?;
+    let mut command = std::process::Command::new(&confined.program);
+    command
+        .args(&confined.args)
+        .env_clear()
+        .envs(confined.env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    // SAFETY: between fork and exec, `enter` only makes system calls on values that were made before the fork.
+    unsafe { command.pre_exec(move || walls.enter()) };
+    let mut command = Command::from(command);
+    command.kill_on_drop(true);
+    on_long_lived_thread(move || command.spawn()).await
+}
+
+/// Runs `start` on a thread that lives as long as the process.
+///
+/// The signal that ends a child with its parent follows the thread that made it, and a runtime's threads come and go.
+async fn on_long_lived_thread(start: impl FnOnce() -> io::Result<Child> + Send + 'static) -> io::Result<Child> {
+    type Task = Box<dyn FnOnce() + Send>;
+    static THREAD: OnceLock<mpsc::Sender<Task>> = OnceLock::new();
+    let tasks = THREAD.get_or_init(|| {
+        let (sender, tasks) = mpsc::channel::<Task>();
+        let _ =
+            std::thread::Builder::new().name("confined".to_owned()).spawn(move || tasks.iter().for_each(|task| task()));
+        sender
+    });
+    let runtime = Handle::current();
+    let (answer, answered) = oneshot::channel();
+    let task = move || {
+        let _runtime = runtime.enter();
+        let _ = answer.send(start());
+    };
+    tasks.send(Box::new(task)).map_err(|_| io::Error::other("the thread that starts programs is gone"))?;
+    answered.await.map_err(|_| io::Error::other("the thread that starts programs is gone"))?
+}
+
+/// Everything the child needs to confine itself, made before the fork.
+struct Walls {
+    folder: CString,
+    user: Option<BuildUser>,
+    view: Option<View>,
+    limits: Vec<(Resource, u64)>,
+}
+
+impl Walls {
+    fn plan(confined: &Confined) -> io::Result<Self> {
+        let user = changes_user().then_some(confined.user);
+        let view = if has_namespaces() { Some(View::plan(&confined.sees, &confined.hides)?) } else { None };
+        if user.is_some() && view.is_none() {
+            reachable(&confined.sees)?;
+        }
+        let mut limits = vec![(Resource::RLIMIT_CORE, 0)];
+        limits.extend(confined.cpu_seconds.map(|seconds| (Resource::RLIMIT_CPU, seconds)));
+        limits.extend(confined.memory_bytes.map(|bytes| (Resource::RLIMIT_AS, bytes)));
+        // The limit counts all processes of the user; only one who runs nothing else can be held to it.
+        limits.extend(user.map(|_| (Resource::RLIMIT_NPROC, 4096)));
+        Ok(Self { folder: c_string(&confined.folder)?, user, view, limits })
+    }
+
+    /// Runs in the child, before the program.
+    fn enter(&self) -> io::Result<()> {
+        // SAFETY (of all calls below): plain system calls; strings end in NUL and outlive the calls.
+        unsafe {
+            libc::umask(0o022);
+            if let Some(view) = &self.view {
+                check(libc::unshare(NAMESPACES))?;
+                fork_into_namespace()?;
+                view.enter()?;
+            }
+            check(libc::chdir(self.folder.as_ptr()))?;
+            for &(resource, value) in &self.limits {
+                setrlimit(resource, value, value)?;
+            }
+            if let Some(user) = self.user {
+                check(libc::setgroups(0, std::ptr::null()))?;
+                check(libc::setresgid(user.gid, user.gid, user.gid))?;
+                check(libc::setresuid(user.uid, user.uid, user.uid))?;
+            }
+            check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+            // Last, because a change of the user clears it.
+            check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))
+        }
+    }
+}
+
+/// Goes on as the first process of the new PID namespace; the process that called waits for it and ends as it ended.
+unsafe fn fork_into_namespace() -> io::Result<()> {
+    // SAFETY: this process has one thread, so a fork is whole; the parent makes only system calls and never returns.
+    unsafe {
+        check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
+        let first = libc::fork();
+        check(first)?;
+        if first == 0 {
+            return Ok(());
+        }
+        // The pipes must close when the program's own ends do.
+        if libc::syscall(libc::SYS_close_range, 0, u32::MAX, 0) < 0 {
+            for descriptor in 0..4096 {
+                libc::close(descriptor);
+            }
+        }
+        let mut status = 0;
+        while libc::waitpid(first, &mut status, 0) < 0 {
+            if *libc::__errno_location() != libc::EINTR {
+                libc::_exit(127);
+            }
+        }
+        if libc::WIFSIGNALED(status) {
+            libc::_exit(128 + libc::WTERMSIG(status));
+        }
+        libc::_exit(libc::WEXITSTATUS(status))
+    }
+}
+
+/// Says which path the build user cannot reach, when nothing can be mounted to make it reachable.
+fn reachable(sees: &[Seen]) -> io::Result<()> {
+    for seen in sees {
+        if let Some(closed) = super::view::closed_ancestor(&seen.path) {
+            return Err(io::Error::other(format!(
+                "{} lies below {}, which the build user may not enter. Move it to a place that is open to all users, \
+                 or run the server as an ordinary user",
+                seen.path.display(),
+                closed.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check(result: i32) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+pub(super) fn c_string(path: &Path) -> io::Result<CString> {
+    let bytes: &OsStr = path.as_os_str();
+    CString::new(bytes.as_bytes()).map_err(|_| io::Error::other("a path holds a NUL byte"))
+}

@@ -1,0 +1,149 @@
+//! Runs a confined program to its end: its lines as they come, its time, its cancellation.
+
+use std::{io, process::ExitStatus, time::Duration};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
+    process::Child,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::confined::{Confined, spawn};
+
+/// Longer lines are cut; the rest of them is dropped.
+const LONGEST_LINE: usize = 4 << 10;
+/// Lines kept for the message, counted from the end.
+const LINES_KEPT: usize = 400;
+/// How long output may be read after the program ended, should something still hold its pipe.
+const AFTER_THE_END: Duration = Duration::from_secs(2);
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// By itself.
+    Done(Done),
+    /// It was ended because its time was up.
+    TimedOut,
+    /// It was ended because somebody said so.
+    Cancelled,
+}
+
+/// What is left of a program that ended by itself.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub status: ExitStatus,
+    /// What it wrote to its output, up to the limit.
+    pub output: Vec<u8>,
+    /// The last lines it wrote to its error output.
+    pub errors: Vec<String>,
+}
+
+/// Limits of one run.
+pub(crate) struct Run<'a> {
+    pub time: Duration,
+    pub cancel: &'a CancellationToken,
+    /// Bytes of output that are kept.
+    pub most_output: u64,
+    /// Gets each line of the error output as it comes.
+    pub log: &'a (dyn Fn(&str) + Send + Sync),
+}
+
+/// Runs the program. Whatever the end, and also when the future is dropped, its whole process group is ended.
+pub(crate) async fn run(confined: &Confined, run: &Run<'_>) -> io::Result<Ended> {
+    let mut child = spawn(confined).await?;
+    let mut group = Group(child.id());
+    let output = child.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?.take(run.most_output);
+    let errors = child.stderr.take().ok_or_else(|| io::Error::other("no pipe"))?;
+    let mut kept = Vec::new();
+    let mut bytes = Vec::new();
+    let ended = {
+        let reading = async { tokio::join!(read_all(output, &mut bytes), read_lines(errors, run.log, &mut kept)) };
+        let end = async {
+            tokio::pin!(reading);
+            tokio::select! {
+                status = child.wait() => {
+                    group.end();
+                    let _ = timeout(AFTER_THE_END, reading).await;
+                    status
+                }
+                _ = &mut reading => child.wait().await,
+            }
+        };
+        tokio::select! {
+            status = end => Some(status?),
+            () = run.cancel.cancelled() => None,
+            () = tokio::time::sleep(run.time) => None,
+        }
+    };
+    match ended {
+        Some(status) => Ok(Ended::Done(Done { status, output: bytes, errors: kept })),
+        None => {
+            group.end();
+            reap(&mut child).await;
+            Ok(if run.cancel.is_cancelled() { Ended::Cancelled } else { Ended::TimedOut })
+        }
+    }
+}
+
+async fn reap(child: &mut Child) {
+    if let Err(error) = child.wait().await {
+        tracing::warn!(%error, "a confined program could not be waited for");
+    }
+}
+
+async fn read_all(mut from: impl AsyncRead + Unpin, to: &mut Vec<u8>) {
+    let _ = from.read_to_end(to).await;
+}
+
+async fn read_lines(from: impl AsyncRead + Unpin, log: &(dyn Fn(&str) + Send + Sync), kept: &mut Vec<String>) {
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    while let Ok(true) = read_line(&mut from, &mut line).await {
+        let text = String::from_utf8_lossy(&line);
+        let text = super::message::without_credentials(text.trim_end());
+        log(&text);
+        if kept.len() == LINES_KEPT {
+            kept.remove(0);
+        }
+        kept.push(text);
+        line.clear();
+    }
+}
+
+/// Reads one line into `line`, of which only the start is kept; false at the end.
+async fn read_line(from: &mut (impl AsyncBufReadExt + Unpin), line: &mut Vec<u8>) -> io::Result<bool> {
+    loop {
+        let bytes = from.fill_buf().await?;
+        if bytes.is_empty() {
+            return Ok(!line.is_empty());
+        }
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let part = &bytes[..end.unwrap_or(bytes.len())];
+        line.extend(&part[..part.len().min(LONGEST_LINE.saturating_sub(line.len()))]);
+        let used = end.map_or(bytes.len(), |end| end + 1);
+        from.consume(used);
+        if end.is_some() {
+            return Ok(true);
+        }
+    }
+}
+
+/// A process group that is ended once, at the latest when this is dropped.
+struct Group(Option<u32>);
+
+impl Group {
+    fn end(&mut self) {
+        if let Some(id) = self.0.take().and_then(|id| i32::try_from(id).ok()) {
+            // SAFETY: a plain system call. The id is that of our child, which leads its group; it was not waited for, or
+            // only just now, and ids are not given again so soon.
+            unsafe { libc::kill(-id, libc::SIGKILL) };
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,361 @@
+//! Builds with the real uv and the real index.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Mutex,
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{BuildError, BuildUser, Builder, Environment, Settings, Spec};
+use crate::{
+    interpreters::{self, Interpreter},
+    uv::{Host, Index, IndexSettings, Uv, locate_or_fetch},
+};
+
+struct Bench {
+    builder: Builder,
+    interpreter: Interpreter,
+    log: Mutex<Vec<String>>,
+    home: tempfile::TempDir,
+}
+
+fn host_index() -> Index {
+    Index::resolve(&IndexSettings::default(), &Host::current(Vec::new()))
+}
+
+async fn uv(interpreter: &Interpreter) -> Uv {
+    // Beside the test's program, so that the tests fetch it once.
+    let tools = std::env::current_exe().unwrap().parent().unwrap().join("tools");
+    locate_or_fetch(&tools, &host_index(), std::slice::from_ref(&interpreter.path)).await.unwrap()
+}
+
+impl Bench {
+    async fn with(index: Index, time_limit: Duration) -> Self {
+        let interpreter = interpreters::find().await.into_iter().next().expect("the tests need a Python on PATH");
+        let home = tempfile::tempdir().unwrap();
+        let uv = uv(&interpreter).await;
+        let root = home.path().join("environments");
+        let settings = Settings { root, uv, index, user: BuildUser::default(), time_limit };
+        Self { builder: Builder::open(settings).unwrap(), interpreter, log: Mutex::default(), home }
+    }
+
+    async fn new() -> Self {
+        Self::with(host_index(), Duration::from_secs(300)).await
+    }
+
+    fn spec<'a>(&'a self, requirements: &'a str) -> Spec<'a> {
+        Spec { requirements, interpreter: &self.interpreter, scope: "tests", refresh: false }
+    }
+
+    async fn build(&self, requirements: &str) -> Result<Environment, BuildError> {
+        let log = |line: &str| self.log.lock().unwrap().push(line.to_owned());
+        self.builder.build(&self.spec(requirements), &log, &CancellationToken::new()).await
+    }
+
+    async fn message(&self, requirements: &str) -> String {
+        match self.build(requirements).await {
+            Err(BuildError::Failed(message)) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn logged(&self, words: &str) -> bool {
+        self.log.lock().unwrap().iter().any(|line| line.contains(words))
+    }
+
+    fn folders(&self) -> Vec<PathBuf> {
+        let folder = self.home.path().join("environments/shared/environments");
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
+    }
+
+    fn work_is_gone(&self) -> bool {
+        fs::read_dir(self.home.path().join("environments/work")).unwrap().count() == 0
+    }
+}
+
+/// What Python code prints in the environment.
+fn python(environment: &Environment, code: &str) -> String {
+    let output = Command::new(&environment.python).args(["-I", "-c", code]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_package_is_installed_once_and_found_again() {
+    let bench = Bench::new().await;
+
+    let first = bench.build("six==1.17.0\n").await.unwrap();
+    let again = bench.build("# the same\nSix == 1.17.0").await.unwrap();
+
+    assert_eq!(python(&first, "import six, sys; print(six.__version__, sys.prefix != sys.base_prefix)"), "1.17.0 True");
+    assert!(!first.reused && first.size > 10_000, "{first:?}");
+    assert_eq!(again, Environment { reused: true, ..first.clone() });
+    assert!(bench.logged("six==1.17.0"));
+    assert!(python(&first, "import six; print(six.__cached__)").ends_with(".pyc"));
+    assert!(bench.work_is_gone());
+    let compiled = first.path.join(format!("lib/python{}/site-packages/__pycache__", bench.interpreter.minor));
+    assert!(fs::read_dir(compiled).unwrap().count() > 0);
+}
+
+#[tokio::test]
+async fn the_same_text_is_not_even_locked_again() {
+    let bench = Bench::new().await;
+    let first = bench.build("six").await.unwrap();
+    bench.log.lock().unwrap().clear();
+
+    let again = bench.build("six").await.unwrap();
+
+    assert_eq!(again.key, first.key);
+    assert_eq!(*bench.log.lock().unwrap(), ["These requirements were locked before; using the same versions"]);
+}
+
+#[tokio::test]
+async fn no_requirements_make_a_bare_python() {
+    let bench = Bench::new().await;
+
+    let bare = bench.build("# nothing\n").await.unwrap();
+
+    assert_eq!(python(&bare, "import importlib.util as u; print(u.find_spec('pip'))"), "None");
+    assert_eq!(bench.builder.find(&bare.key).map(|found| found.path), Some(bare.path));
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_named_with_what_does() {
+    let bench = Bench::new().await;
+
+    let message = bench.message("# wanted\nsix==99\n").await;
+    assert!(
+        message.starts_with("requirements.txt line 2: six==99 does not exist; the newest that can be had is 1."),
+        "{message}"
+    );
+
+    let message = bench.message("six>=99").await;
+    assert!(message.starts_with("requirements.txt line 1: six>=99 does not exist, only six<=1."), "{message}");
+
+    let message = bench.message("modelyard-no-such-package-0").await;
+    let wanted = "requirements.txt line 1: the package modelyard-no-such-package-0 was not found in the package index";
+    assert_eq!(message, wanted);
+    assert!(bench.logged("was not found in the package registry"), "uv's own words are in the log");
+
+    assert_eq!(bench.folders(), Vec::<PathBuf>::new());
+    assert!(bench.work_is_gone());
+}
+
+#[tokio::test]
+async fn conflicts_and_bad_lines_are_explained() {
+    let bench = Bench::new().await;
+
+    let message = bench.message("six==1.16.0\nsix==1.17.0\n").await;
+    assert_eq!(message, "The requirements cannot be met: you require six==1.16.0 and six==1.17.0");
+    let message = bench.message("six\nsix=1\n").await;
+    assert!(
+        message.starts_with("requirements.txt line 2: 'six=1' is not a requirement: no such comparison"),
+        "{message}"
+    );
+    let message = bench.message("six\n-e .\n").await;
+    assert_eq!(message, "requirements.txt line 2: the option -e is not supported; list packages only");
+}
+
+#[tokio::test]
+async fn an_index_that_is_not_there_is_said_to_be_unreachable() {
+    let nowhere = IndexSettings { index_url: Some("http://127.0.0.1:9/simple".to_owned()), ..IndexSettings::default() };
+    let env = BTreeMap::from([("UV_HTTP_RETRIES".to_owned(), "0".to_owned())]);
+    let index = Index::resolve(&nowhere, &Host { env, ..Host::default() });
+    let bench = Bench::with(index, Duration::from_secs(60)).await;
+
+    let message = bench.message("six").await;
+
+    assert!(
+        message.starts_with("The package index could not be reached at http://127.0.0.1:9/simple/six/: "),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn builds_of_one_key_wait_for_each_other() {
+    let bench = Bench::new().await;
+
+    let (one, two) = tokio::join!(bench.build("six==1.17.0"), bench.build("six == 1.17.0"));
+
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(one.key, two.key);
+    assert!(one.reused != two.reused, "one of them built it");
+}
+
+/// A folder with one source package whose `setup.py` is `code`, and the index that is this folder.
+fn source_package(folder: &Path, code: &str) -> Index {
+    let inner = folder.join("probe-1.0");
+    fs::create_dir_all(&inner).unwrap();
+    fs::write(inner.join("setup.py"), code).unwrap();
+    fs::write(inner.join("PKG-INFO"), "Metadata-Version: 1.0\nName: probe\nVersion: 1.0\n").unwrap();
+    let archive = folder.join("probe-1.0.tar.gz");
+    let status = Command::new("tar").arg("-czf").arg(archive).arg("-C").arg(folder).arg("probe-1.0").status().unwrap();
+    assert!(status.success());
+    let mut index = host_index();
+    index.args.extend(["--find-links".to_owned(), folder.display().to_string()]);
+    index.files.push(folder.to_path_buf());
+    index
+}
+
+const REPORTING: &str = r#"
+import json, os, setuptools
+def readable(path):
+    try:
+        return bool(os.listdir(path)) if os.path.isdir(path) else bool(open(path).read())
+    except OSError:
+        return False
+def writable(path):
+    try:
+        open(os.path.join(path, "probe"), "w").close()
+        return True
+    except OSError:
+        return False
+report = {
+    "uid": os.getuid(), "groups": os.getgroups(), "environment": sorted(os.environ),
+    "secret": readable(SECRET), "beside": readable(BESIDE), "shared": writable(SHARED), "tmp": writable("/tmp"),
+    "processes": len([p for p in os.listdir("/proc") if p.isdigit()]), "new": open("/proc/self/status").read(),
+}
+os.makedirs("probe", exist_ok=True)
+with open("probe/__init__.py", "w") as out:
+    out.write("report = " + repr(json.dumps(report)))
+setuptools.setup(name="probe", version="1.0", packages=["probe"])
+"#;
+
+#[tokio::test]
+async fn a_source_package_is_built_by_nobody_who_sees_nothing_of_ours() {
+    let packages = tempfile::tempdir().unwrap();
+    let secrets = tempfile::tempdir().unwrap();
+    fs::write(secrets.path().join("token"), "secret").unwrap();
+    let interpreter = interpreters::find().await.remove(0);
+    let bench = Bench::new().await;
+    let shared = bench.home.path().join("environments/shared");
+    let code = REPORTING
+        .replace("SECRET", &format!("{:?}", secrets.path().join("token")))
+        .replace("BESIDE", &format!("{:?}", bench.home.path()))
+        .replace("SHARED", &format!("{:?}", shared.join("cache")));
+    let settings = Settings { index: source_package(packages.path(), &code), ..bench.builder.settings.clone() };
+    let bench = Bench { builder: Builder::open(settings).unwrap(), ..bench };
+
+    let built = bench.build("probe==1.0").await.unwrap();
+
+    let report: serde_json::Value = serde_json::from_str(&python(&built, "import probe; print(probe.report)")).unwrap();
+    let environment = report["environment"].to_string();
+    assert!(!environment.contains("CARGO") && !environment.contains("PYENV"), "{environment}");
+    assert!(bench.logged("building them from their source") && !bench.logged("no usable wheels"));
+    if super::confined::changes_user() {
+        assert_eq!(report["uid"], 60_900);
+        assert_eq!(report["groups"], serde_json::json!([]));
+        for hidden in ["secret", "shared"] {
+            assert_eq!(report[hidden], false, "{report}");
+        }
+        assert!(report["processes"].as_u64().unwrap() < 20, "{report}");
+        let status = report["new"].as_str().unwrap();
+        assert!(status.contains("NoNewPrivs:\t1") && status.contains("CapEff:\t0000000000000000"), "{status}");
+    }
+    assert!(!secrets.path().join("probe").exists());
+    assert_eq!(built.base_prefix, interpreter.base_prefix);
+}
+
+#[tokio::test]
+async fn a_source_package_that_fails_says_why() {
+    let packages = tempfile::tempdir().unwrap();
+    let index = source_package(packages.path(), "raise RuntimeError('no compiler for you')");
+    let bench = Bench::with(index, Duration::from_secs(300)).await;
+
+    let message = bench.message("probe==1.0").await;
+
+    let wanted = "could not be built from its source: RuntimeError: no compiler for you";
+    assert!(message.starts_with("The package `probe") || message.starts_with("The package probe"), "{message}");
+    assert!(message.contains(wanted), "{message}");
+}
+
+const SLEEPING: &str = r#"
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(1000)
+print("asleep", file=sys.stderr, flush=True)
+time.sleep(1000)
+"#;
+
+/// Whether a process runs whose command line holds these words.
+fn runs(words: &str) -> bool {
+    fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&command).contains(words)
+    })
+}
+
+#[tokio::test]
+async fn a_cancelled_build_ends_with_all_its_processes() {
+    let packages = tempfile::tempdir().unwrap();
+    let index = source_package(packages.path(), SLEEPING);
+    let bench = Bench::with(index, Duration::from_secs(300)).await;
+    let cancel = CancellationToken::new();
+    let root = bench.home.path().display().to_string();
+
+    let spec = bench.spec("probe==1.0");
+    let build = bench.builder.build(&spec, &|_| {}, &cancel);
+    let stop = async {
+        // The interpreter that runs `setup.py` has a path in the scope's cache.
+        while !runs(&format!("{root}/environments/scopes")) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        cancel.cancel();
+    };
+    let (ended, ()) = tokio::join!(build, stop);
+
+    assert!(matches!(ended, Err(BuildError::Cancelled)), "{ended:?}");
+    if super::confined::changes_user() {
+        assert!(!runs(&root), "nothing of the build is left");
+    }
+    assert_eq!(bench.folders(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn a_build_ends_when_its_time_is_up() {
+    let packages = tempfile::tempdir().unwrap();
+    let index = source_package(packages.path(), SLEEPING);
+    let bench = Bench::with(index, Duration::from_secs(5)).await;
+
+    let ended = bench.build("probe==1.0").await;
+
+    assert!(matches!(ended, Err(BuildError::TimedOut)), "{ended:?}");
+    assert!(bench.work_is_gone());
+}
+
+#[tokio::test]
+async fn half_built_environments_are_removed_at_the_start() {
+    let bench = Bench::new().await;
+    let whole = bench.build("").await.unwrap();
+    let half = whole.path.with_file_name("0".repeat(64));
+    fs::create_dir_all(half.join("bin")).unwrap();
+    fs::create_dir_all(bench.home.path().join("environments/work/old/tmp")).unwrap();
+
+    let again = Builder::open(bench.builder.settings.clone()).unwrap();
+
+    assert!(!half.exists() && bench.work_is_gone());
+    assert!(again.find(&whole.key).is_some());
+}
+
+#[tokio::test]
+async fn environments_are_listed_with_their_use_and_removed() {
+    let bench = Bench::new().await;
+    let built = bench.build("").await.unwrap();
+    let before = bench.builder.usage().unwrap();
+
+    bench.builder.touch(&built.key).unwrap();
+    let after = bench.builder.usage().unwrap();
+
+    assert_eq!((before.len(), before[0].key.as_str(), before[0].size), (1, built.key.as_str(), built.size));
+    assert!(after[0].last_used > before[0].last_used);
+    assert!(bench.builder.remove(&built.key).unwrap());
+    assert!(!bench.builder.remove("../../x").unwrap());
+    assert!(bench.builder.usage().unwrap().is_empty() && bench.folders().is_empty());
+    assert!(!bench.build("").await.unwrap().reused);
+}
