@@ -1,1 +1,167 @@
-//! Modelyard: control.
+//! The rules of the platform, and the loops that bring about what is wanted. No HTTP, no SQL of its own.
+//!
+//! A [`Control`] is a server's share of the platform: its catalogue, the lanes and processes it runs, and the loops. What
+//! counts is in the store; nothing here but caches, connections and work under way would be missed after a crash.
+
+pub mod access;
+mod audit;
+pub mod catalogue;
+mod deployments;
+mod environments;
+mod lanes;
+pub mod log_sink;
+pub mod logs_query;
+mod loops;
+mod organizations;
+mod projects;
+mod requests;
+mod revisions;
+mod running;
+pub mod settings;
+mod versions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use modelyard_objects::Objects;
+use modelyard_store::{LogStore, Store, Tx};
+use modelyard_types::{Error, OrganizationId, ProjectId, Result};
+use tokio::sync::Notify;
+
+use catalogue::Catalogue;
+use lanes::Lanes;
+use log_sink::LogSink;
+pub use requests::{Answer, DirectRequest, Ended, RequestFilter, RequestView};
+use requests::{Live, Recorder};
+use running::Fleet;
+pub use settings::Settings;
+
+/// A server's share of the platform. Cheap to clone.
+#[derive(Clone)]
+pub struct Control(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) store: Store,
+    pub(crate) logs: LogStore,
+    pub(crate) objects: Objects,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) live: Live,
+    pub(crate) recorder: Recorder,
+    pub(crate) log_sink: LogSink,
+    pub(crate) fleet: Fleet,
+    pub(crate) nudges: Nudges,
+    loops: loops::Running,
+}
+
+/// Wakes loops before their time.
+#[derive(Default)]
+pub(crate) struct Nudges {
+    pub(crate) scaling: Arc<Notify>,
+    pub(crate) builds: Notify,
+    pub(crate) environment_builds: Notify,
+    pub(crate) cleaning: Notify,
+}
+
+impl Control {
+    /// Takes up the work of a server: ends what an earlier life left open, reads the catalogue, starts the loops.
+    pub async fn start(settings: Settings, store: Store, logs: LogStore, objects: Objects) -> Result<Self> {
+        std::fs::create_dir_all(&settings.packages)
+            .map_err(|cause| Error::internal("making the folder of packages", cause))?;
+        environments::reconcile_base(&store, &settings.interpreters).await?;
+        loops::take_over(&store, settings.life).await?;
+        let nudges = Nudges::default();
+        let lanes = Arc::new(Lanes::new(nudges.scaling.clone()));
+        let catalogue = Catalogue::open(store.clone(), lanes.clone()).await?;
+        let control = Self(Arc::new(Inner {
+            settings,
+            store,
+            logs,
+            objects,
+            catalogue,
+            lanes,
+            live: Live::default(),
+            recorder: Recorder::new(),
+            log_sink: LogSink::default(),
+            fleet: Fleet::default(),
+            nudges,
+            loops: loops::Running::default(),
+        }));
+        loops::start(&control);
+        Ok(control)
+    }
+
+    /// Ends the work of this server: waits for running requests as long as `grace` lasts, stops all instances, and
+    /// writes down what is known. Nothing new may be asked of it afterwards.
+    pub async fn shut_down(&self, grace: Duration) {
+        let patience = tokio::time::Instant::now() + grace;
+        while !self.0.live.is_empty() && tokio::time::Instant::now() < patience {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        for request in self.0.live.filter(|_| true) {
+            request.interrupt("The server is stopping");
+        }
+        self.0.recorder.barrier().await;
+        self.0.log_sink.barrier().await;
+        self.0.loops.end().await;
+    }
+
+    /// The database.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The log lines of all projects.
+    pub fn logs(&self) -> &LogStore {
+        &self.0.logs
+    }
+
+    /// Where log lines go.
+    pub fn log_sink(&self) -> &LogSink {
+        &self.0.log_sink
+    }
+
+    /// Stored packages and data.
+    pub fn objects(&self) -> &Objects {
+        &self.0.objects
+    }
+
+    /// What the hot path reads.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.0.catalogue
+    }
+
+    /// What this server was told at its start.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Commits a change and waits until the catalogue shows it.
+    pub(crate) async fn commit(&self, mut tx: Tx, project: Option<ProjectId>) -> Result<()> {
+        let number = modelyard_store::catalogue::touch(&mut tx, project).await?;
+        tx.commit().await?;
+        self.catalogue().reach(number).await
+    }
+
+    /// Commits a change of an organization: it shows in all its projects.
+    pub(crate) async fn commit_organization(&self, mut tx: Tx, id: OrganizationId) -> Result<()> {
+        for project in modelyard_store::projects::list(&mut tx, Some(id)).await? {
+            modelyard_store::catalogue::touch(&mut tx, Some(project.id)).await?;
+        }
+        self.commit(tx, None).await
+    }
+
+    pub(crate) fn nudge_scaling(&self) {
+        self.0.nudges.scaling.notify_one();
+    }
+
+    pub(crate) fn nudge_builds(&self) {
+        self.0.nudges.builds.notify_one();
+        self.0.nudges.environment_builds.notify_one();
+    }
+
+    pub(crate) fn nudge_cleaning(&self) {
+        self.0.nudges.cleaning.notify_one();
+    }
+}

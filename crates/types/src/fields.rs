@@ -309,7 +309,7 @@ fn check_value(what: &str, field: &Field, text: &str) -> Result<(), String> {
     if fits {
         return Ok(());
     }
-    Err(format!("The input field '{}' must be of type {}, but got {}", field.name, field.data_type, kind_of(text)))
+    Err(format!("The {what} '{}' must be of type {}, but got {}", field.name, field.data_type, kind_of(text)))
 }
 
 fn all_items(text: &str, fits: fn(&str) -> bool) -> bool {

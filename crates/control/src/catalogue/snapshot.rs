@@ -1,0 +1,210 @@
+//! What the catalogue holds of a project: enough to check, place and run a request, and nothing secret.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use modelyard_dispatch::Lane;
+use modelyard_store::Environment;
+use modelyard_store::catalogue::{ProjectState, VersionState};
+use modelyard_types::fields::{Field, PayloadType};
+use modelyard_types::instance_types::InstanceType;
+use modelyard_types::versions::{RetentionMode, ScalingStrategy, VersionStatus};
+use modelyard_types::{DeploymentId, EnvironmentId, OrganizationId, ProjectId, RevisionId, VersionId};
+
+use crate::lanes::Lanes;
+
+/// A project at one moment.
+pub struct ProjectSnapshot {
+    /// Its id.
+    pub id: ProjectId,
+    /// Its name.
+    pub name: String,
+    /// The organization that owns it.
+    pub organization: OrganizationId,
+    /// The name of that organization.
+    pub organization_name: String,
+    /// Why it takes no requests, if it does not.
+    pub suspended: Option<String>,
+    /// Its deployments by name.
+    pub deployments: HashMap<String, Arc<DeploymentSnapshot>>,
+    versions: HashMap<VersionId, (Arc<DeploymentSnapshot>, Arc<VersionSnapshot>)>,
+}
+
+/// A deployment at one moment.
+pub struct DeploymentSnapshot {
+    /// Its id.
+    pub id: DeploymentId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whether requests carry fields or text.
+    pub input_type: PayloadType,
+    /// Whether results carry fields or text.
+    pub output_type: PayloadType,
+    /// The fields of requests.
+    pub input_fields: Vec<Field>,
+    /// The fields of results.
+    pub output_fields: Vec<Field>,
+    /// Whether any input field takes files.
+    pub has_input_files: bool,
+    /// Whether any output field gives files.
+    pub has_output_files: bool,
+    /// The version that requests without one go to.
+    pub default_version: Option<String>,
+    /// Its versions by name.
+    pub versions: HashMap<String, Arc<VersionSnapshot>>,
+}
+
+/// A version at one moment.
+pub struct VersionSnapshot {
+    /// Its id.
+    pub id: VersionId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it stands.
+    pub status: VersionStatus,
+    /// The revision that takes its requests.
+    pub active_revision: Option<RevisionId>,
+    /// What is kept of ended requests.
+    pub retention_mode: RetentionMode,
+    /// Seconds that ended requests are kept.
+    pub retention_time: i64,
+    /// Whether a request whose process died is run again.
+    pub restart_request_interruption: bool,
+    /// Instances kept running without requests.
+    pub minimum_instances: u32,
+    /// Instances at the most.
+    pub maximum_instances: u32,
+    /// Seconds without a request after which an instance is stopped.
+    pub maximum_idle_time: u32,
+    /// Worker processes of an instance.
+    pub instance_processes: u32,
+    /// How eagerly instances are added.
+    pub scaling_strategy: ScalingStrategy,
+    /// The kind of instance.
+    pub instance_type: InstanceType,
+    /// Counts the changes that need new instances.
+    pub generation: u64,
+    /// What its instances run.
+    pub code: Option<Code>,
+    /// Where its requests wait.
+    pub(crate) lane: Arc<Lane>,
+}
+
+/// The code of a revision, ready to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The revision.
+    pub revision: RevisionId,
+    /// The file that holds the `Deployment` class.
+    pub main_file: String,
+    /// Which Python, as `3.11`.
+    pub interpreter: String,
+    /// The name of the environment, for logs.
+    pub environment: String,
+    /// The built environment; none in a base environment.
+    pub content_key: Option<String>,
+}
+
+impl ProjectSnapshot {
+    pub(super) fn of(state: ProjectState, organization_name: String, lanes: &Lanes) -> Self {
+        let environments: HashMap<EnvironmentId, Environment> =
+            state.environments.into_iter().map(|(environment, _)| (environment.id, environment)).collect();
+        let mut by_deployment: HashMap<DeploymentId, Vec<VersionState>> = HashMap::new();
+        for version in state.versions {
+            by_deployment.entry(version.version.deployment_id).or_default().push(version);
+        }
+        let mut deployments = HashMap::with_capacity(state.deployments.len());
+        let mut versions = HashMap::new();
+        for deployment in state.deployments {
+            let own = by_deployment.remove(&deployment.id).unwrap_or_default();
+            let default = own.iter().find(|it| Some(it.version.id) == deployment.default_version_id);
+            let snapshot = Arc::new(DeploymentSnapshot {
+                id: deployment.id,
+                name: deployment.name.as_str().into(),
+                input_type: deployment.input_type.unwrap_or(PayloadType::Plain),
+                output_type: deployment.output_type.unwrap_or(PayloadType::Plain),
+                has_input_files: deployment.input_fields.iter().any(|field| field.data_type.is_file()),
+                has_output_files: deployment.output_fields.iter().any(|field| field.data_type.is_file()),
+                input_fields: deployment.input_fields,
+                output_fields: deployment.output_fields,
+                default_version: default.map(|it| it.version.name.to_string()),
+                versions: own
+                    .into_iter()
+                    .map(|it| (it.version.name.to_string(), Arc::new(VersionSnapshot::of(it, &environments, lanes))))
+                    .collect(),
+            });
+            versions.extend(snapshot.versions.values().map(|it| (it.id, (snapshot.clone(), it.clone()))));
+            deployments.insert(deployment.name.to_string(), snapshot);
+        }
+        let project = state.project;
+        Self {
+            id: project.id,
+            name: project.name.to_string(),
+            organization: project.organization_id,
+            organization_name,
+            suspended: project.suspended.then(|| {
+                project.suspended_reason.unwrap_or_else(|| "The project is suspended".to_owned())
+            }),
+            deployments,
+            versions,
+        }
+    }
+
+    /// The version of an id, with its deployment.
+    pub fn version(&self, id: VersionId) -> Option<(Arc<DeploymentSnapshot>, Arc<VersionSnapshot>)> {
+        self.versions.get(&id).cloned()
+    }
+
+    /// The ids of all versions.
+    pub(crate) fn version_ids(&self) -> impl Iterator<Item = VersionId> + '_ {
+        self.versions.keys().copied()
+    }
+
+    /// The versions that want instances even without requests.
+    pub(crate) fn kept_warm(&self) -> impl Iterator<Item = VersionId> + '_ {
+        self.versions.values().filter(|(_, version)| version.minimum_instances > 0).map(|(_, version)| version.id)
+    }
+}
+
+impl VersionSnapshot {
+    /// Bytes of memory of an instance.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.instance_type.memory_mb.unsigned_abs() << 20
+    }
+
+    fn of(state: VersionState, environments: &HashMap<EnvironmentId, Environment>, lanes: &Lanes) -> Self {
+        let VersionState { version, active, content_key } = state;
+        let code = active.and_then(|revision| {
+            let environment = environments.get(&revision.environment_id)?;
+            // A revision with an environment of its own cannot run before that is built.
+            let built = revision.environment_build_id.is_none() || content_key.is_some();
+            built.then(|| Code {
+                revision: revision.id,
+                main_file: revision.main_file,
+                interpreter: environment.interpreter.clone(),
+                environment: environment.name.clone(),
+                content_key,
+            })
+        });
+        let count = |number: i64| u32::try_from(number).unwrap_or(0);
+        Self {
+            id: version.id,
+            name: version.name.as_str().into(),
+            status: version.status,
+            active_revision: version.active_revision_id,
+            retention_mode: version.request_retention_mode,
+            retention_time: version.request_retention_time,
+            restart_request_interruption: version.restart_request_interruption,
+            minimum_instances: count(version.minimum_instances),
+            maximum_instances: count(version.maximum_instances),
+            maximum_idle_time: count(version.maximum_idle_time),
+            instance_processes: count(version.instance_processes).max(1),
+            scaling_strategy: version.scaling_strategy,
+            // Names are checked when they are written; one that is no longer offered runs as the smallest.
+            instance_type: InstanceType::parse(&version.instance_type).unwrap_or(InstanceType { memory_mb: 256 }),
+            generation: u64::try_from(version.generation).unwrap_or(0),
+            code,
+            lane: lanes.of(version.id, usize::try_from(version.maximum_queue_size).unwrap_or(usize::MAX)),
+        }
+    }
+}

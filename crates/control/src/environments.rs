@@ -1,0 +1,351 @@
+//! Which environment a version runs in: base ones, chosen by name, and implicit ones made from a package's requirements.
+
+use modelyard_runner::interpreters::Interpreter;
+use modelyard_store::environments::{self, builds, revisions as environment_revisions, tags};
+use modelyard_store::{Environment, EnvironmentBuild, EnvironmentRevision, Revision, Store, Tag, Tx, Version};
+use modelyard_types::labels::Labels;
+use modelyard_types::release::ClientRelease;
+use modelyard_types::revisions::BuildStatus;
+use modelyard_types::versions::{DeploymentVersionCreate, DeploymentVersionUpdate, VersionStatus};
+use modelyard_types::{
+    EnvironmentBuildId, EnvironmentId, EnvironmentRevisionId, Error, Kind, ProjectId, Result, TagId, Timestamp,
+};
+
+use crate::access::Actor;
+
+/// The tag that environments have which are not managed by tags.
+pub(crate) const TAG: &str = "v1";
+
+/// The environment a caller asks for, if any.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    name: Option<String>,
+    tag: Option<String>,
+}
+
+impl Wish {
+    /// What the creation of a version asks for.
+    pub(crate) fn of_create(new: &DeploymentVersionCreate, release: Option<ClientRelease>) -> Self {
+        let name = new.environment.as_ref().or(new.environment_name.as_ref()).or(new.language.as_ref());
+        Self { name: name.filter(|name| !is_default(name, release)).cloned(), tag: new.environment_tag.clone() }
+    }
+
+    /// What the update of a version asks for.
+    pub(crate) fn of_update(change: &DeploymentVersionUpdate, release: Option<ClientRelease>) -> Self {
+        let name = change.environment.value().or(change.environment_name.value());
+        let name = name.filter(|name| !is_default(name, release)).cloned();
+        Self { name, tag: change.environment_tag.value().cloned() }
+    }
+
+    /// Whether anything is asked for.
+    pub(crate) fn is_some(&self) -> bool {
+        self.name.is_some() || self.tag.is_some()
+    }
+}
+
+/// Old releases always send the default of their time: that counts as not chosen.
+fn is_default(name: &str, release: Option<ClientRelease>) -> bool {
+    release.and_then(ClientRelease::default_environment) == Some(name)
+}
+
+/// The environment that is asked for, or the newest Python on offer.
+pub(crate) async fn choose(tx: &mut Tx, project: ProjectId, wish: &Wish) -> Result<Environment> {
+    if let Some(tag) = wish.tag.as_deref().filter(|tag| *tag != TAG) {
+        return Err(Error::Invalid(format!("environment_tag '{tag}' was not found; environments have the tag {TAG}")));
+    }
+    let Some(asked) = &wish.name else {
+        return newest_python(tx).await;
+    };
+    let name = canonical(asked);
+    match environments::get_by_name(&mut *tx, project, &name).await? {
+        Some(environment) => Ok(environment),
+        None => Err(unknown(tx, project, asked).await?),
+    }
+}
+
+async fn newest_python(tx: &mut Tx) -> Result<Environment> {
+    let base = environments::list_base(&mut *tx).await?;
+    let newest = base.into_iter().filter(|base| !base.deprecated).max_by_key(|base| minor_of(&base.name));
+    newest.ok_or_else(|| {
+        Error::invalid("No Python was found on this server: install Python 3.8 or newer and start the server again")
+    })
+}
+
+/// `python3-11` → 11; names of other kinds come first.
+fn minor_of(name: &str) -> Option<u32> {
+    name.strip_prefix("python3-")?.parse().ok()
+}
+
+async fn unknown(tx: &mut Tx, project: ProjectId, asked: &str) -> Result<Error> {
+    let mut known: Vec<_> = environments::list_base(&mut *tx).await?.into_iter().map(|base| base.name).collect();
+    let own = environments::list(&mut *tx, project).await?;
+    known.extend(own.into_iter().filter(|own| !own.implicit && !own.system).map(|own| own.name));
+    Ok(Error::Invalid(format!("Environment '{asked}' was not found; there are {}", known.join(", "))))
+}
+
+/// The name we keep for what clients of all ages write: languages with dots, and names that carry a system.
+fn canonical(name: &str) -> String {
+    let name = name.replace('.', "-");
+    for system in ["ubuntu20-04-", "ubuntu22-04-", "ubuntu24-04-", "ubiops-ubuntu22-04-", "ubiops-ubuntu24-04-"] {
+        if let Some(rest) = name.strip_prefix(system).filter(|rest| minor_of(rest).is_some()) {
+            return rest.to_owned();
+        }
+    }
+    name
+}
+
+/// The name of an environment, for sentences.
+pub(crate) async fn name_of(tx: &mut Tx, id: EnvironmentId) -> Result<String> {
+    Ok(environments::get(tx, id).await?.map(|environment| environment.name).unwrap_or_default())
+}
+
+/// Gives a version another base. Code with requirements is built again on top of it; until that is done, what works serves on.
+pub(crate) async fn switch(tx: &mut Tx, by: &Actor, version: &mut Version, base: Environment) -> Result<()> {
+    version.base_environment_id = base.id;
+    version.environment_explicit = true;
+    let Some(latest) = version.latest_revision_id else {
+        version.environment_id = base.id;
+        return Ok(());
+    };
+    let Some(mut revision) = modelyard_store::revisions::lock(tx, latest).await? else {
+        return Ok(());
+    };
+    let requirements = requirements_of(tx, &revision).await?;
+    assign(tx, &by.email, version, &mut revision, requirements, "Environment changed").await?;
+    requeue(&mut revision, "Environment changed");
+    modelyard_store::revisions::update(tx, &revision).await?;
+    version.status = crate::versions::status_while_building(version);
+    Ok(())
+}
+
+/// Puts a revision back at the start of its way to being served.
+pub(crate) fn requeue(revision: &mut Revision, trigger: &str) {
+    revision.status = BuildStatus::Queued;
+    revision.build_trigger = trigger.to_owned();
+    revision.error_message = None;
+    revision.server_id = None;
+    revision.life = None;
+    revision.finished_at = None;
+}
+
+/// The requirements that a revision's environment was made of, if it was made of any.
+async fn requirements_of(tx: &mut Tx, revision: &Revision) -> Result<Option<String>> {
+    let Some(build) = revision.environment_build_id else { return Ok(None) };
+    let Some(build) = builds::get(&mut *tx, build).await? else { return Ok(None) };
+    let made_of = environment_revisions::get(&mut *tx, build.revision_id).await?;
+    Ok(made_of.map(|made_of| made_of.requirements))
+}
+
+/// Gives a revision its environment: the version's base, or an implicit one with `requirements` on top of it.
+pub(crate) async fn assign(
+    tx: &mut Tx,
+    by: &str,
+    version: &mut Version,
+    revision: &mut Revision,
+    requirements: Option<String>,
+    trigger: &str,
+) -> Result<()> {
+    let Some(requirements) = requirements else {
+        version.environment_id = version.base_environment_id;
+        revision.environment_id = version.base_environment_id;
+        revision.environment_build_id = None;
+        return Ok(());
+    };
+    let (environment, mut tag) = implicit_of(tx, version).await?;
+    let now = Timestamp::now();
+    let made_of = EnvironmentRevision {
+        id: EnvironmentRevisionId::new(),
+        tag_id: tag.id,
+        created_at: now,
+        created_by: by.to_owned(),
+        package_key: None,
+        requirements,
+        expired: false,
+    };
+    environment_revisions::insert(tx, &made_of).await?;
+    let build = queue_build(tx, &mut tag, made_of.id, trigger).await?;
+    version.environment_id = environment.id;
+    revision.environment_id = environment.id;
+    revision.environment_build_id = Some(build);
+    Ok(())
+}
+
+/// Adds a build of an environment revision to the queue; it is the latest of its tag then.
+pub(crate) async fn queue_build(
+    tx: &mut Tx,
+    tag: &mut Tag,
+    made_of: EnvironmentRevisionId,
+    trigger: &str,
+) -> Result<EnvironmentBuildId> {
+    let build = EnvironmentBuild {
+        id: EnvironmentBuildId::new(),
+        revision_id: made_of,
+        status: BuildStatus::Queued,
+        error_message: None,
+        build_trigger: trigger.to_owned(),
+        size: None,
+        content_key: None,
+        server_id: None,
+        life: None,
+        created_at: Timestamp::now(),
+        started_at: None,
+        finished_at: None,
+    };
+    builds::insert(tx, &build).await?;
+    tag.latest_revision_id = Some(made_of);
+    tag.latest_build_id = Some(build.id);
+    tag.status = if tag.active_build_id.is_some() { VersionStatus::Available } else { VersionStatus::Building };
+    tag.updated_at = Timestamp::now();
+    tags::update(tx, tag).await?;
+    Ok(build.id)
+}
+
+/// The implicit environment of a version on top of its present base, made when missing.
+async fn implicit_of(tx: &mut Tx, version: &Version) -> Result<(Environment, Tag)> {
+    if version.environment_id != version.base_environment_id
+        && let Some(mut environment) = environments::get(&mut *tx, version.environment_id).await?
+        && environment.implicit
+    {
+        if environment.base_environment_id != Some(version.base_environment_id) {
+            environment.base_environment_id = Some(version.base_environment_id);
+            environment.interpreter = interpreter_of(tx, version.base_environment_id).await?;
+            environments::update(tx, &environment).await?;
+        }
+        let tag = tags::get_by_name(&mut *tx, environment.id, TAG).await?.ok_or(Error::NotFound(Kind::Environment))?;
+        return Ok((environment, tag));
+    }
+    let now = Timestamp::now();
+    let environment = Environment {
+        id: EnvironmentId::new(),
+        project_id: Some(version.project_id),
+        name: format!("implicit-{}", version.id),
+        display_name: format!("Requirements of version {}", version.name),
+        description: String::new(),
+        labels: Labels::default(),
+        base_environment_id: Some(version.base_environment_id),
+        implicit: true,
+        hidden: true,
+        system: false,
+        gpu_required: false,
+        deprecated: false,
+        supports_request_format: true,
+        interpreter: interpreter_of(tx, version.base_environment_id).await?,
+        created_at: now,
+        updated_at: now,
+    };
+    environments::insert(tx, &environment).await?;
+    let tag = new_tag(environment.id, VersionStatus::Unavailable);
+    tags::insert(tx, &tag).await?;
+    Ok((environment, tag))
+}
+
+async fn interpreter_of(tx: &mut Tx, base: EnvironmentId) -> Result<String> {
+    let base = environments::get(tx, base).await?.ok_or(Error::NotFound(Kind::Environment))?;
+    Ok(base.interpreter)
+}
+
+fn new_tag(environment: EnvironmentId, status: VersionStatus) -> Tag {
+    let now = Timestamp::now();
+    Tag {
+        id: TagId::new(),
+        environment_id: environment,
+        name: TAG.to_owned(),
+        status,
+        active_revision_id: None,
+        latest_revision_id: None,
+        active_build_id: None,
+        latest_build_id: None,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+/// Removes the implicit environment of a version that is being deleted.
+pub(crate) async fn drop_implicit(tx: &mut Tx, version: &Version) -> Result<()> {
+    if version.environment_id == version.base_environment_id {
+        return Ok(());
+    }
+    if let Some(environment) = environments::get(&mut *tx, version.environment_id).await?
+        && environment.implicit
+    {
+        environments::delete(tx, environment.id).await?;
+    }
+    Ok(())
+}
+
+/// Makes the base environments agree with the interpreters that were found: one per minor version of Python.
+/// Those whose interpreter is gone are deprecated, since versions may still name them.
+pub(crate) async fn reconcile_base(store: &Store, found: &[Interpreter]) -> Result<()> {
+    let mut tx = store.begin().await?;
+    let known = environments::list_base(&mut tx).await?;
+    let now = Timestamp::now();
+    for interpreter in found {
+        let name = base_name(interpreter);
+        match known.iter().find(|base| base.name == name) {
+            Some(base) if !base.deprecated => {}
+            Some(base) => {
+                let base = Environment { deprecated: false, updated_at: now, ..base.clone() };
+                environments::update(&mut tx, &base).await?;
+            }
+            None => {
+                let base = base_environment(name, interpreter);
+                environments::insert(&mut tx, &base).await?;
+                tags::insert(&mut tx, &new_tag(base.id, VersionStatus::Available)).await?;
+            }
+        }
+    }
+    for base in known {
+        if !base.deprecated && !found.iter().any(|interpreter| base_name(interpreter) == base.name) {
+            let base = Environment { deprecated: true, updated_at: now, ..base };
+            environments::update(&mut tx, &base).await?;
+        }
+    }
+    Ok(tx.commit().await?)
+}
+
+fn base_environment(name: String, interpreter: &Interpreter) -> Environment {
+    let now = Timestamp::now();
+    Environment {
+        id: EnvironmentId::new(),
+        project_id: None,
+        name,
+        display_name: format!("Python {}", interpreter.minor),
+        description: format!("Python {} as it is installed on the server", interpreter.minor),
+        labels: Labels::default(),
+        base_environment_id: None,
+        implicit: false,
+        hidden: false,
+        system: true,
+        gpu_required: false,
+        deprecated: false,
+        supports_request_format: true,
+        interpreter: interpreter.minor.clone(),
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+/// `3.11` → `python3-11`.
+fn base_name(interpreter: &Interpreter) -> String {
+    format!("python{}", interpreter.minor.replace('.', "-"))
+}
+
+/// Which Python an environment runs on, as `3.11`.
+pub(crate) async fn interpreter(store: &Store, id: EnvironmentId) -> Result<String> {
+    let environment = environments::get(store, id).await?.ok_or(Error::NotFound(Kind::Environment))?;
+    Ok(environment.interpreter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_names_mean_what_they_meant() {
+        assert_eq!(canonical("python3.10"), "python3-10");
+        assert_eq!(canonical("ubuntu22-04-python3-11"), "python3-11");
+        assert_eq!(canonical("r4.0"), "r4-0");
+        assert_eq!(canonical("my-env"), "my-env");
+        assert_eq!(canonical("ubuntu22-04-python3-11-cuda11-7-1"), "ubuntu22-04-python3-11-cuda11-7-1");
+    }
+}

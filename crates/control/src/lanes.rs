@@ -1,0 +1,81 @@
+//! The lanes of versions: made when a version is first seen, kept while it lives, whatever happens to its snapshot.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use modelyard_dispatch::{Lane, LaneSettings};
+use modelyard_types::VersionId;
+use tokio::sync::Notify;
+
+/// All lanes of this server.
+pub(crate) struct Lanes {
+    lanes: Mutex<HashMap<VersionId, Arc<Lane>>>,
+    waiting: Arc<Waiting>,
+}
+
+/// The versions for which a request had to wait since the scaler looked last.
+struct Waiting {
+    versions: Mutex<HashSet<VersionId>>,
+    scaler: Arc<Notify>,
+}
+
+impl Waiting {
+    fn note(&self, version: VersionId) {
+        if self.lock().insert(version) {
+            self.scaler.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<VersionId>> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lanes {
+    /// No lanes yet. `scaler` is woken whenever a request waits without a free seat.
+    pub(crate) fn new(scaler: Arc<Notify>) -> Self {
+        let waiting = Arc::new(Waiting { versions: Mutex::default(), scaler });
+        Self { lanes: Mutex::default(), waiting }
+    }
+
+    /// The lane of a version, with settings in force from now on.
+    pub(crate) fn of(&self, version: VersionId, max_queue: usize) -> Arc<Lane> {
+        let settings = LaneSettings { max_queue, ..LaneSettings::default() };
+        let mut lanes = self.lock();
+        if let Some(lane) = lanes.get(&version) {
+            lane.set(settings);
+            return lane.clone();
+        }
+        let waiting = self.waiting.clone();
+        let lane = Arc::new(Lane::new(settings, Arc::new(move || waiting.note(version))));
+        lanes.insert(version, lane.clone());
+        lane
+    }
+
+    /// The lane of a version that has one.
+    pub(crate) fn get(&self, version: VersionId) -> Option<Arc<Lane>> {
+        self.lock().get(&version).cloned()
+    }
+
+    /// Ends what waits for a version that is gone, and forgets its lane.
+    pub(crate) fn close(&self, version: VersionId, reason: &str) {
+        let lane = self.lock().remove(&version);
+        if let Some(lane) = lane {
+            lane.close(reason);
+        }
+    }
+
+    /// The versions for which requests had to wait since the last call.
+    pub(crate) fn take_nudged(&self) -> Vec<VersionId> {
+        self.waiting.lock().drain().collect()
+    }
+
+    /// Has a version looked at the next time, too, without hurry.
+    pub(crate) fn look_again(&self, version: VersionId) {
+        self.waiting.lock().insert(version);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<VersionId, Arc<Lane>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,84 @@
+//! Takes log lines from anywhere and writes them in groups. Bounded: what cannot be written in time is counted, and said.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use modelyard_store::logs::LogLine;
+use modelyard_store::LogStore;
+use tokio::sync::Notify;
+
+/// The most bytes of lines that may wait.
+const MAX_WAITING: usize = 32 << 20;
+/// What a line costs beside its text.
+const LINE_COST: usize = 200;
+/// How long lines wait for company.
+const LINGER: Duration = Duration::from_millis(25);
+
+#[derive(Default)]
+struct Waiting {
+    lines: Vec<LogLine>,
+    bytes: usize,
+    dropped: u64,
+    taken: u64,
+}
+
+/// Where lines go. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct LogSink {
+    waiting: Arc<Mutex<Waiting>>,
+    nudge: Arc<Notify>,
+    written: Arc<tokio::sync::watch::Sender<u64>>,
+}
+
+impl LogSink {
+    /// Takes a line. Never waits; a line for which there is no room is counted and dropped.
+    pub fn push(&self, line: LogLine) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let cost = line.text.len() + LINE_COST;
+        if waiting.bytes + cost > MAX_WAITING {
+            waiting.dropped += 1;
+            return;
+        }
+        waiting.bytes += cost;
+        waiting.taken += 1;
+        waiting.lines.push(line);
+        if waiting.lines.len() == 1 {
+            self.nudge.notify_one();
+        }
+    }
+
+    /// Waits until all lines taken so far are written, for readers that want to see their own.
+    pub async fn barrier(&self) {
+        let target = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).taken;
+        let mut written = self.written.subscribe();
+        // The sender lives as long as the sink.
+        let _ = written.wait_for(|done| *done >= target).await;
+    }
+
+    /// Writes for ever; the one task that does.
+    pub(crate) async fn run(&self, store: &LogStore) {
+        loop {
+            self.nudge.notified().await;
+            tokio::time::sleep(LINGER).await;
+            self.write(store).await;
+        }
+    }
+
+    async fn write(&self, store: &LogStore) {
+        let (lines, dropped) = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.bytes = 0;
+            (std::mem::take(&mut waiting.lines), std::mem::take(&mut waiting.dropped))
+        };
+        if dropped > 0 {
+            tracing::warn!(dropped, "log lines were dropped: they came faster than they can be written");
+        }
+        let mut pause = Duration::from_millis(50);
+        while let Err(cause) = store.append(&lines).await {
+            tracing::error!(%cause, lines = lines.len(), "log lines could not be written; trying again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
+        self.written.send_modify(|done| *done += lines.len() as u64);
+    }
+}

@@ -1,0 +1,163 @@
+//! Builds revisions: unpacks the code, looks at it, and lets the version serve it when all is well.
+
+use std::time::Duration;
+
+use modelyard_runner::package;
+use modelyard_store::environments::builds as environment_builds;
+use modelyard_store::logs::{Level, LogLabels, LogLine};
+use modelyard_store::{Deployment, Revision, Version, deployments, revisions, versions};
+use modelyard_types::revisions::BuildStatus;
+use modelyard_types::versions::VersionStatus;
+use modelyard_types::{Error, Result, Timestamp};
+
+use crate::running::folder_of_package;
+use crate::{Control, environments};
+
+/// How often to look without a nudge.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(control: Control) {
+    loop {
+        match claim(&control).await {
+            Ok(Some(revision)) => {
+                if let Err(cause) = work(&control, revision).await {
+                    tracing::error!(%cause, "a revision's build broke off; it is taken up again at the next start");
+                }
+                continue;
+            }
+            Ok(None) => {}
+            Err(cause) => tracing::error!(%cause, "builds could not be looked for"),
+        }
+        // Woken or not, the step is the same.
+        let _ = tokio::time::timeout(PAUSE, control.0.nudges.builds.notified()).await;
+    }
+}
+
+/// Takes the next revision whose environment is ready, or failed.
+async fn claim(control: &Control) -> Result<Option<Revision>> {
+    let mut tx = control.store().begin().await?;
+    let revision = revisions::next_queued(&mut tx, control.settings().life).await?;
+    tx.commit().await?;
+    Ok(revision)
+}
+
+/// What looking at the code found.
+struct Looked {
+    has_request: bool,
+    has_requests: bool,
+}
+
+async fn work(control: &Control, revision: Revision) -> Result<()> {
+    let Some(version) = versions::get(control.store(), revision.version_id).await? else { return Ok(()) };
+    let Some(deployment) = deployments::get(control.store(), version.deployment_id).await? else { return Ok(()) };
+    let outcome = match environment_failure(control, &revision).await? {
+        Some(message) => Err(message),
+        None => look(control, &revision).await?,
+    };
+    let (level, text) = match &outcome {
+        Ok(_) => (Level::Info, "The revision is built".to_owned()),
+        Err(message) => (Level::Error, message.clone()),
+    };
+    log(control, &deployment, &version, &revision, level, text);
+    finish(control, revision, outcome).await
+}
+
+/// Why the revision's environment could not be built, if so.
+async fn environment_failure(control: &Control, revision: &Revision) -> Result<Option<String>> {
+    let Some(id) = revision.environment_build_id else { return Ok(None) };
+    let build = environment_builds::get(control.store(), id).await?;
+    Ok(match build {
+        Some(build) if build.status == BuildStatus::Success => None,
+        Some(build) => Some(build.error_message.unwrap_or_else(|| "The environment could not be built".into())),
+        None => Some("The environment of the revision was deleted".into()),
+    })
+}
+
+/// Unpacks the code and looks at it without running it.
+async fn look(control: &Control, revision: &Revision) -> Result<Result<Looked, String>> {
+    let settings = control.settings();
+    let folder = folder_of_package(&settings.packages, revision.id);
+    let (zip, limits) = (control.objects().path(&revision.package_key), settings.package_limits.clone());
+    let (main_file, target) = (revision.main_file.clone(), folder.clone());
+    let unpacked = tokio::task::spawn_blocking(move || {
+        let package = package::inspect(&zip, &limits, &main_file)?;
+        package::extract(&zip, &package.root, &target, &limits)
+    });
+    let unpacked = unpacked.await;
+    if let Err(problem) = unpacked.map_err(|cause| Error::internal("unpacking a package", cause))? {
+        return Ok(Err(problem.to_string()));
+    }
+    let minor = environments::interpreter(control.store(), revision.environment_id).await?;
+    let Some(interpreter) = settings.interpreters.iter().find(|it| it.minor == minor) else {
+        return Ok(Err(format!("Python {minor} is no longer installed on this server")));
+    };
+    let looked = settings.checker.look(interpreter, &folder, &revision.main_file).await;
+    Ok(looked.map(|found| Looked {
+        has_request: found.has_request.unwrap_or(true),
+        has_requests: found.has_requests.unwrap_or(true),
+    }))
+}
+
+async fn finish(control: &Control, mut revision: Revision, outcome: Result<Looked, String>) -> Result<()> {
+    if control.0.loops.stop().is_cancelled() {
+        // The server is stopping; the next life takes it up.
+        return Ok(());
+    }
+    let now = Timestamp::now();
+    let mut tx = control.store().begin().await?;
+    let Some(mut version) = versions::lock(&mut tx, revision.version_id).await? else { return Ok(()) };
+    revision.finished_at = Some(now);
+    let latest = version.latest_revision_id == Some(revision.id);
+    match outcome {
+        Ok(looked) => {
+            revision.status = BuildStatus::Success;
+            revision.has_request_method = Some(looked.has_request);
+            revision.has_requests_method = Some(looked.has_requests);
+            if latest || version.active_revision_id.is_none() {
+                version.active_revision_id = Some(revision.id);
+                version.generation += 1;
+            }
+            version.status = VersionStatus::Available;
+        }
+        Err(message) => {
+            revision.status = BuildStatus::Failed;
+            revision.error_message = Some(cut(message));
+            if version.active_revision_id.is_none() && latest {
+                version.status = VersionStatus::Failed;
+            }
+        }
+    }
+    version.updated_at = now;
+    versions::update(&mut tx, &version).await?;
+    revisions::update(&mut tx, &revision).await?;
+    control.commit(tx, Some(revision.project_id)).await?;
+    control.nudge_scaling();
+    control.nudge_cleaning();
+    Ok(())
+}
+
+/// The longest message, in characters: clients refuse longer ones.
+const MAX_MESSAGE: usize = 1024;
+
+fn cut(message: String) -> String {
+    match message.char_indices().nth(MAX_MESSAGE) {
+        Some((end, _)) => message[..end].to_owned(),
+        None => message,
+    }
+}
+
+fn log(control: &Control, deployment: &Deployment, version: &Version, revision: &Revision, level: Level, text: String) {
+    let labels = LogLabels {
+        deployment_id: Some(deployment.id),
+        deployment_name: Some(deployment.name.to_string()),
+        deployment_version_id: Some(version.id),
+        deployment_version: Some(version.name.to_string()),
+        deployment_version_revision_id: Some(revision.id),
+        ..LogLabels::default()
+    };
+    let at_ns = Timestamp::now().0 * 1_000;
+    for line in text.lines() {
+        let text = line.to_owned();
+        control.log_sink().push(LogLine { project_id: version.project_id, at_ns, level, text, labels: labels.clone() });
+    }
+}

@@ -1,0 +1,132 @@
+//! Clears away what deleted objects left behind and what is past its time, in small steps.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use modelyard_store::leftovers::{self, Leftover};
+use modelyard_store::{Tx, requests};
+use modelyard_types::{Result, Timestamp};
+
+use crate::Inner;
+use crate::running::folder_of_package;
+
+/// How often to look without a nudge.
+const PAUSE: Duration = Duration::from_secs(30);
+/// Rows a step takes at the most.
+const STEP: i64 = 1_000;
+
+/// Clears away leftovers for ever.
+pub(super) async fn run(control: Arc<Inner>) {
+    loop {
+        if let Err(cause) = clear(&control).await {
+            tracing::error!(%cause, "leftovers could not be cleared away; it is tried again");
+        }
+        // Woken or not, the step is the same.
+        let _ = tokio::time::timeout(PAUSE, control.nudges.cleaning.notified()).await;
+    }
+}
+
+async fn clear(control: &Inner) -> Result<()> {
+    loop {
+        let found = leftovers::next(&control.store, 100).await?;
+        if found.is_empty() {
+            return clear_packages(control).await;
+        }
+        for leftover in found {
+            clear_one(control, &leftover).await?;
+        }
+    }
+}
+
+async fn clear_one(control: &Inner, leftover: &Leftover) -> Result<()> {
+    loop {
+        let done = match leftover {
+            Leftover::Version(id) => {
+                let mut tx = control.store.begin().await?;
+                let deleted = requests::delete_of_version(&mut tx, *id, STEP).await?;
+                finish(control, tx, deleted).await?
+            }
+            Leftover::Project(id) => {
+                let mut tx = control.store.begin().await?;
+                let audit = modelyard_store::audit::delete_of_project(&mut tx, *id, STEP).await?;
+                let deleted = requests::delete_of_project(&mut tx, *id, STEP).await?;
+                let done = finish(control, tx, deleted).await?;
+                done && audit == 0 && control.logs.delete_of_project(*id, STEP).await? == 0
+            }
+            Leftover::Object(key) => {
+                if !leftovers::is_object_used(&control.store, key).await? {
+                    control.objects.delete(key).await?;
+                }
+                true
+            }
+        };
+        if done {
+            let mut tx = control.store.begin().await?;
+            leftovers::remove(&mut tx, leftover).await?;
+            return Ok(tx.commit().await?);
+        }
+    }
+}
+
+/// Commits a step that deleted requests, and removes their objects; says whether there was nothing left.
+async fn finish(control: &Inner, mut tx: Tx, deleted: requests::Deleted) -> Result<bool> {
+    for key in &deleted.objects {
+        leftovers::note(&mut tx, Leftover::Object(key.clone())).await?;
+    }
+    tx.commit().await?;
+    for key in deleted.objects {
+        control.objects.delete(&key).await?;
+        let mut tx = control.store.begin().await?;
+        leftovers::remove(&mut tx, &Leftover::Object(key)).await?;
+        tx.commit().await?;
+    }
+    Ok(deleted.count == 0)
+}
+
+/// Removes the unpacked code of revisions that no version serves any more and no instance runs.
+async fn clear_packages(control: &Inner) -> Result<()> {
+    let folder = control.settings.packages.clone();
+    let projects = control.catalogue.projects();
+    let mut wanted: HashSet<_> = projects
+        .iter()
+        .flat_map(|project| project.version_ids().filter_map(|id| project.version(id)?.1.active_revision))
+        .map(|revision| folder_of_package(&folder, revision))
+        .collect();
+    let in_work = modelyard_store::revisions::list_open(&control.store).await?;
+    wanted.extend(in_work.into_iter().map(|revision| folder_of_package(&folder, revision.id)));
+    wanted.extend(control.fleet.look(|fleet| {
+        let instances = fleet.values().flat_map(|of_version| &of_version.instances);
+        instances.map(|instance| folder_of_package(&folder, instance.revision)).collect::<Vec<_>>()
+    }));
+    let cleared = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            // A folder that came after `wanted` was read is young; it is looked at next time.
+            let age = path.metadata()?.modified()?.elapsed().unwrap_or_default();
+            if !wanted.contains(&path) && age > PAUSE {
+                std::fs::remove_dir_all(&path)?;
+            }
+        }
+        Ok(())
+    });
+    match cleared.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(cause)) => Err(modelyard_types::Error::internal("removing unpacked code", cause)),
+        Err(cause) => Err(modelyard_types::Error::internal("removing unpacked code", cause)),
+    }
+}
+
+/// Deletes requests and log lines past their time.
+pub(super) async fn expired(control: Arc<Inner>) -> Result<()> {
+    loop {
+        let mut tx = control.store.begin().await?;
+        let deleted = requests::delete_expired(&mut tx, Timestamp::now(), STEP).await?;
+        if finish(&control, tx, deleted).await? {
+            break;
+        }
+    }
+    let until = Timestamp::now().minus(control.settings.log_retention).0 * 1_000;
+    while control.logs.delete_before(until, STEP).await? > 0 {}
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! Builds environments that wait for it, some at a time.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use modelyard_runner::environments::{BuildError, Spec};
+use modelyard_store::environments::{self, builds, revisions as environment_revisions, tags};
+use modelyard_store::logs::{Level, LogLabels, LogLine};
+use modelyard_store::{Environment, EnvironmentBuild, EnvironmentRevision};
+use modelyard_types::revisions::BuildStatus;
+use modelyard_types::versions::VersionStatus;
+use modelyard_types::{Error, Kind, ProjectId, Result, Timestamp};
+use tokio::sync::Semaphore;
+
+use crate::environments::TAG;
+use crate::{Control, Inner};
+
+/// How often to look without a nudge.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(control: Control) {
+    let room = Arc::new(Semaphore::new(control.settings().builds_at_once));
+    loop {
+        // The semaphore is never closed.
+        let Ok(permit) = room.clone().acquire_owned().await else { return };
+        match claim(&control.0).await {
+            Ok(Some(build)) => {
+                let working = control.clone();
+                control.0.loops.spawn(async move {
+                    if let Err(cause) = work(&working, build).await {
+                        tracing::error!(%cause, "an environment build broke off; it is taken up again at the next start");
+                    }
+                    drop(permit);
+                    working.nudge_builds();
+                });
+                continue;
+            }
+            Ok(None) => {}
+            Err(cause) => tracing::error!(%cause, "environment builds could not be looked for"),
+        }
+        drop(permit);
+        // Woken or not, the step is the same.
+        let _ = tokio::time::timeout(PAUSE, control.0.nudges.environment_builds.notified()).await;
+    }
+}
+
+async fn claim(control: &Inner) -> Result<Option<EnvironmentBuild>> {
+    let mut tx = control.store.begin().await?;
+    let build = builds::next_queued(&mut tx, control.settings.life, Timestamp::now()).await?;
+    tx.commit().await?;
+    Ok(build)
+}
+
+/// What a build is for.
+struct Target {
+    environment: Environment,
+    made_of: EnvironmentRevision,
+    project: ProjectId,
+}
+
+async fn work(control: &Control, build: EnvironmentBuild) -> Result<()> {
+    let Some(target) = target(control, &build).await? else {
+        // Its environment was deleted meanwhile, and the build with it.
+        return Ok(());
+    };
+    let outcome = make(control, &build, &target).await;
+    finish(control, build, &target, outcome).await
+}
+
+async fn target(control: &Control, build: &EnvironmentBuild) -> Result<Option<Target>> {
+    let Some(made_of) = environment_revisions::get(control.store(), build.revision_id).await? else { return Ok(None) };
+    let Some(tag) = tags::get(control.store(), made_of.tag_id).await? else { return Ok(None) };
+    let Some(environment) = environments::get(control.store(), tag.environment_id).await? else { return Ok(None) };
+    let Some(project) = environment.project_id else { return Ok(None) };
+    Ok(Some(Target { environment, made_of, project }))
+}
+
+type Made = Result<modelyard_runner::environments::Environment, String>;
+
+fn make<'a>(
+    control: &'a Control,
+    build: &'a EnvironmentBuild,
+    target: &'a Target,
+) -> Pin<Box<dyn Future<Output = Made> + Send + 'a>> {
+    Box::pin(try_make(control, build, target))
+}
+
+async fn try_make(control: &Control, build: &EnvironmentBuild, target: &Target) -> Made {
+    let settings = control.settings();
+    let builder = settings.builder().await?;
+    let interpreter = settings
+        .interpreters
+        .iter()
+        .find(|it| it.minor == target.environment.interpreter)
+        .ok_or_else(|| format!("Python {} is no longer installed on this server", target.environment.interpreter))?;
+    let log = |line: &str| log(control, build, target, Level::Info, line);
+    let spec = Spec {
+        requirements: &target.made_of.requirements,
+        interpreter,
+        scope: &target.project.to_string(),
+        refresh: build.build_trigger == "Rebuild triggered",
+    };
+    builder.build(&spec, &log, control.0.loops.stop()).await.map_err(|error| match error {
+        BuildError::Io(cause) => {
+            tracing::error!(%cause, build = %build.id, "an environment could not be built");
+            "The environment could not be built: the server failed. See the server's log for details.".to_owned()
+        }
+        error => error.to_string(),
+    })
+}
+
+async fn finish(
+    control: &Control,
+    mut build: EnvironmentBuild,
+    target: &Target,
+    outcome: Made,
+) -> Result<()> {
+    if control.0.loops.stop().is_cancelled() {
+        // The server is stopping; the next life takes it up.
+        return Ok(());
+    }
+    match &outcome {
+        Ok(environment) => {
+            let how = if environment.reused { "was there already" } else { "is built" };
+            log(control, &build, target, Level::Info, &format!("The environment {how}"));
+        }
+        Err(message) => log(control, &build, target, Level::Error, message),
+    }
+    let mut tx = control.store().begin().await?;
+    let Some(mut tag) = tags::lock(&mut tx, target.made_of.tag_id).await? else { return Ok(()) };
+    build.finished_at = Some(Timestamp::now());
+    match outcome {
+        Ok(environment) => {
+            build.status = BuildStatus::Success;
+            build.size = i64::try_from(environment.size).ok();
+            build.content_key = Some(environment.key);
+            tag.active_build_id = Some(build.id);
+            tag.active_revision_id = Some(build.revision_id);
+            tag.status = VersionStatus::Available;
+        }
+        Err(message) => {
+            build.status = BuildStatus::Failed;
+            build.error_message = Some(message);
+            if tag.active_build_id.is_none() {
+                tag.status = VersionStatus::Failed;
+            }
+        }
+    }
+    tag.updated_at = Timestamp::now();
+    tags::update(&mut tx, &tag).await?;
+    if !builds::update(&mut tx, &build).await? {
+        return Err(Error::NotFound(Kind::Build));
+    }
+    control.commit(tx, Some(target.project)).await
+}
+
+fn log(control: &Control, build: &EnvironmentBuild, target: &Target, level: Level, text: &str) {
+    let labels = LogLabels {
+        environment_name: Some(target.environment.name.clone()),
+        environment_build_id: Some(build.id),
+        environment_tag: Some(TAG.to_owned()),
+        ..LogLabels::default()
+    };
+    let at_ns = Timestamp::now().0 * 1_000;
+    control.log_sink().push(LogLine { project_id: target.project, at_ns, level, text: text.to_owned(), labels });
+}

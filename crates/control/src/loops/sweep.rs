@@ -1,0 +1,27 @@
+//! Looks through the live requests: ends those whose time is over, and writes a row of those that take long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use modelyard_types::{Result, Timestamp};
+
+use crate::Inner;
+
+/// How long a request runs before it gets a row of its own.
+const WORTH_A_ROW: Duration = Duration::from_secs(1);
+
+pub(super) async fn step(control: Arc<Inner>) -> Result<()> {
+    let now = Timestamp::now();
+    let old = now.minus(WORTH_A_ROW);
+    for request in control.live.filter(|request| request.created <= old) {
+        if request.deadline() <= now {
+            request.expire();
+        } else {
+            request.record_unended();
+        }
+    }
+    for lane in control.fleet.lanes() {
+        lane.sweep();
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! What a worker answers is checked here, whatever the worker said of it: user code shares its socket.
+
+use bytes::Bytes;
+use modelyard_types::fields::{PayloadType, check_depth, check_result};
+use serde_json::value::RawValue;
+
+use crate::catalogue::DeploymentSnapshot;
+
+/// Checks an answer against the deployment's output; gives the JSON text to keep and to send, or why the request failed.
+///
+/// A list is allowed for structured output, too: `requests` answers one, and `request` may (semantics 1.2).
+pub(crate) fn check(deployment: &DeploymentSnapshot, body: Bytes) -> Result<Bytes, String> {
+    check_depth(&body).map_err(|_| "The result is nested too deep".to_owned())?;
+    if deployment.output_type == PayloadType::Plain {
+        let valid = serde_json::from_slice::<&RawValue>(&body).is_ok();
+        return if valid { Ok(body) } else { Err(not_json()) };
+    }
+    if body.first() == Some(&b'[') {
+        let items: Vec<&RawValue> = serde_json::from_slice(&body).map_err(|_| not_json())?;
+        for item in items {
+            check_one(deployment, item.get().as_bytes())?;
+        }
+        return Ok(body);
+    }
+    check_one(deployment, &body)?;
+    Ok(body)
+}
+
+fn check_one(deployment: &DeploymentSnapshot, body: &[u8]) -> Result<(), String> {
+    check_result(&deployment.output_fields, body)?;
+    if !deployment.has_output_files {
+        return Ok(());
+    }
+    let values: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).map_err(|_| not_json())?;
+    let mut files = deployment.output_fields.iter().filter(|field| field.data_type.is_file());
+    match files.find(|field| values.get(field.name.as_str()).is_some_and(|value| !value.is_null())) {
+        Some(field) => Err(format!(
+            "The output field '{}' is a file, and files are not offered yet; return None for it",
+            field.name
+        )),
+        None => Ok(()),
+    }
+}
+
+fn not_json() -> String {
+    "The worker process answered something that is not JSON".to_owned()
+}

@@ -1,0 +1,159 @@
+//! What get and list show: rows of requests that ended, and those that have not from the live table.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use modelyard_store::requests::{self, Scope};
+use modelyard_store::{Request, RequestData};
+use modelyard_types::requests::RequestStatus;
+use modelyard_types::{DeploymentId, Error, Kind, RequestId, Result, Timestamp, VersionId};
+
+use super::request::LiveRequest;
+use crate::Control;
+use crate::catalogue::ProjectSnapshot;
+
+/// A request that is younger may still be on its way to the database: a get waits for the recorder.
+const YOUNG: Duration = Duration::from_secs(5);
+
+/// A request as it is shown.
+pub struct RequestView {
+    /// What is known of it.
+    pub request: Request,
+    /// The name of its deployment.
+    pub deployment: String,
+    /// The name of its version.
+    pub version: String,
+    /// What went in: the bytes as they were sent.
+    pub request_data: Option<Bytes>,
+    /// What came out: JSON text.
+    pub result: Option<Bytes>,
+}
+
+/// Which requests to list.
+#[derive(Clone, Debug, Default)]
+pub struct RequestFilter {
+    /// Those of a version; those of the whole project without one.
+    pub version: Option<VersionId>,
+    /// Where they stand.
+    pub statuses: Vec<RequestStatus>,
+    /// Made at this time or later.
+    pub from: Option<Timestamp>,
+    /// Made before this time.
+    pub until: Option<Timestamp>,
+    /// The oldest first instead of the newest.
+    pub oldest_first: bool,
+    /// How many to leave out at the beginning.
+    pub offset: i64,
+    /// How many to give.
+    pub limit: i64,
+    /// A part of the id.
+    pub search_id: Option<String>,
+}
+
+impl RequestFilter {
+    /// Whether a request passes, its project aside.
+    fn passes(&self, request: &LiveRequest) -> bool {
+        let (status, _) = request.status();
+        self.version.is_none_or(|id| id == request.version.id)
+            && (self.statuses.is_empty() || self.statuses.contains(&status))
+            && self.from.is_none_or(|from| request.id.made_at() >= from)
+            && self.until.is_none_or(|until| request.id.made_at() < until)
+            && self.search_id.as_ref().is_none_or(|part| request.id.to_string().contains(&part.to_lowercase()))
+    }
+}
+
+impl Control {
+    /// A request of a deployment, and of a version of it when one is named. Its data unless only metadata is wanted.
+    pub async fn get_request(
+        &self,
+        project: &Arc<ProjectSnapshot>,
+        deployment: DeploymentId,
+        version: Option<VersionId>,
+        id: RequestId,
+        metadata_only: bool,
+    ) -> Result<RequestView> {
+        let (request, data) = self.find_request(id, metadata_only).await?;
+        let here = request.project_id == project.id
+            && request.deployment_id == deployment
+            && version.is_none_or(|version| request.version_id == version);
+        if !here {
+            return Err(Error::NotFound(Kind::Request));
+        }
+        let request_data = self.bytes_of(data.request_data, data.request_key).await?;
+        let result = self.bytes_of(data.result, data.result_key).await?;
+        let view = named(project, request).ok_or(Error::NotFound(Kind::Request))?;
+        Ok(RequestView { request_data, result, ..view })
+    }
+
+    async fn find_request(&self, id: RequestId, metadata_only: bool) -> Result<(Request, RequestData)> {
+        if let Some(live) = self.0.live.get(id) {
+            return Ok(live.row());
+        }
+        if Timestamp::now().since(id.made_at()) < YOUNG {
+            self.0.recorder.barrier().await;
+        }
+        let request = requests::get(self.store(), id).await?.ok_or(Error::NotFound(Kind::Request))?;
+        let data = if metadata_only { None } else { requests::get_data(self.store(), id).await? };
+        Ok((request, data.unwrap_or_default()))
+    }
+
+    async fn bytes_of(&self, bytes: Option<Bytes>, key: Option<String>) -> Result<Option<Bytes>> {
+        match (bytes, key) {
+            (None, Some(key)) => Ok(Some(self.objects().get(&key).await?)),
+            (bytes, _) => Ok(bytes),
+        }
+    }
+
+    /// Requests of a project that pass a filter, without their data.
+    pub async fn list_requests(&self, project: &Arc<ProjectSnapshot>, filter: &RequestFilter) -> Result<Vec<RequestView>> {
+        let wanted = usize::try_from(filter.offset + filter.limit).unwrap_or(usize::MAX);
+        let live = self.0.live.filter(|request| request.project.id == project.id && filter.passes(request));
+        let mut found: Vec<Request> = live.iter().map(|live| live.row().0).collect();
+        self.0.recorder.barrier().await;
+        if found.is_empty() {
+            let rows = requests::list(self.store(), &rows_wanted(project, filter, filter.offset, filter.limit)).await?;
+            return Ok(rows.into_iter().filter_map(|request| named(project, request)).collect());
+        }
+        // A request may stand in both; the live one is newer. So as many more rows as there are live ones are read.
+        let enough = filter.offset + filter.limit + i64::try_from(found.len()).unwrap_or(0);
+        let rows = requests::list(self.store(), &rows_wanted(project, filter, 0, enough)).await?;
+        for row in rows {
+            if !found.iter().any(|live| live.id == row.id) {
+                found.push(row);
+            }
+        }
+        found.sort_by_key(|request| request.id);
+        if !filter.oldest_first {
+            found.reverse();
+        }
+        found.truncate(wanted);
+        let offset = usize::try_from(filter.offset).unwrap_or(0).min(found.len());
+        Ok(found.drain(offset..).filter_map(|request| named(project, request)).collect())
+    }
+}
+
+fn rows_wanted(project: &ProjectSnapshot, filter: &RequestFilter, offset: i64, limit: i64) -> requests::RequestFilter {
+    requests::RequestFilter {
+        scope: filter.version.map_or(Scope::Project(project.id), Scope::Version),
+        statuses: filter.statuses.clone(),
+        from: filter.from,
+        until: filter.until,
+        oldest_first: filter.oldest_first,
+        offset,
+        limit,
+        search_id: filter.search_id.clone(),
+    }
+}
+
+/// Gives a request the names of its deployment and version; nothing when these are gone.
+fn named(project: &ProjectSnapshot, request: Request) -> Option<RequestView> {
+    let (deployment, version) = project.version(request.version_id)?;
+    Some(RequestView {
+        deployment: deployment.name.to_string(),
+        version: version.name.to_string(),
+        request,
+        request_data: None,
+        result: None,
+    })
+}

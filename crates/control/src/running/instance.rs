@@ -1,0 +1,163 @@
+//! An instance as its version's lane and log see it: listens to its processes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use modelyard_dispatch::{FailureKind, Lane, Outcome, SeatId};
+use modelyard_runner::process::{Ended, Listener, Process, ProcessEvent, ProcessKey};
+use modelyard_runner::protocol::{CallError, ErrorKind, Fatal, Level};
+use modelyard_store::logs::{self, LogLabels, LogLine};
+use modelyard_types::{InstanceId, ProjectId, RequestId, Timestamp, VersionId};
+
+use super::seat::{Calls, ProcessSeat};
+use crate::Inner;
+
+/// What callers read when the constructor failed and said nothing for them (semantics 1.9).
+const INIT_FAILED: &str = "Failed to initialise the deployment. See the logs for details.";
+
+/// One instance: its processes, and where what they say goes.
+pub(super) struct InstanceListener {
+    pub(super) control: Weak<Inner>,
+    pub(super) version: VersionId,
+    pub(super) project: ProjectId,
+    pub(super) lane: Arc<Lane>,
+    pub(super) labels: LogLabels,
+    pub(super) places: Mutex<HashMap<u32, Place>>,
+}
+
+/// A process of the instance.
+pub(super) struct Place {
+    seat: SeatId,
+    calls: Arc<Calls>,
+}
+
+impl InstanceListener {
+    /// The seats of its processes.
+    pub(super) fn seats(&self) -> Vec<SeatId> {
+        self.places().values().map(|place| place.seat).collect()
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<u32, Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ready(&self, from: ProcessKey, process: Arc<Process>) {
+        let place = Place { seat: SeatId::new(), calls: Arc::default() };
+        let (seat, seated) = (place.seat, Arc::new(ProcessSeat::new(process, place.calls.clone())));
+        self.places().insert(from.process, place);
+        if let Some(control) = self.control.upgrade() {
+            control.fleet.ready(self.version, from.instance);
+        }
+        self.lane.seat_ready(seat, seated);
+    }
+
+    fn finished(&self, from: ProcessKey, ticket: u64, outcome: Outcome) {
+        let Some((seat, calls)) = self.place(from) else { return };
+        calls.end(ticket);
+        self.lane.finished(seat, ticket, outcome);
+    }
+
+    fn place(&self, from: ProcessKey) -> Option<(SeatId, Arc<Calls>)> {
+        self.places().get(&from.process).map(|place| (place.seat, place.calls.clone()))
+    }
+
+    fn log(&self, from: ProcessKey, call: Option<u64>, level: Level, text: String) {
+        let calls = self.place(from).map(|(_, calls)| calls);
+        let request = call.and_then(|ticket| calls.and_then(|calls| calls.request(ticket)));
+        let level = match level {
+            Level::Info => logs::Level::Info,
+            Level::Error => logs::Level::Error,
+        };
+        self.write(from.instance, Some(from.process), request, level, text);
+    }
+
+    /// Writes down a line of the platform about this instance.
+    fn note(&self, instance: InstanceId, level: logs::Level, text: String) {
+        self.write(instance, None, None, level, text);
+    }
+
+    fn write(
+        &self,
+        instance: InstanceId,
+        process: Option<u32>,
+        request: Option<RequestId>,
+        level: logs::Level,
+        text: String,
+    ) {
+        let Some(control) = self.control.upgrade() else { return };
+        let labels = LogLabels {
+            instance_id: Some(instance),
+            process_id: process.map(|process| process.to_string()),
+            deployment_request_id: request,
+            ..self.labels.clone()
+        };
+        let at_ns = Timestamp::now().0 * 1_000;
+        for line in text.lines() {
+            let text = line.to_owned();
+            control.log_sink.push(LogLine { project_id: self.project, at_ns, level, text, labels: labels.clone() });
+        }
+    }
+}
+
+impl Listener for InstanceListener {
+    fn event(&self, from: ProcessKey, event: ProcessEvent) {
+        match event {
+            ProcessEvent::Phase { phase, took } => {
+                tracing::debug!(instance = %from.instance, phase = phase.name(), micros = took.as_micros() as u64, "start phase");
+                metrics::histogram!("modelyard_start_phase_seconds", "phase" => phase.name()).record(took.as_secs_f64());
+            }
+            ProcessEvent::Ready { process, .. } => self.ready(from, process),
+            ProcessEvent::Started(ticket) => {
+                if let Some((seat, _)) = self.place(from) {
+                    self.lane.started(seat, ticket);
+                }
+            }
+            ProcessEvent::Update(ticket, text) => {
+                if let Some((seat, _)) = self.place(from) {
+                    self.lane.update(seat, ticket, text);
+                }
+            }
+            ProcessEvent::Result(ticket, body) => self.finished(from, ticket, Outcome::Result(body)),
+            ProcessEvent::Error(ticket, error) => self.finished(from, ticket, failed(error)),
+            ProcessEvent::Log { call, level, text } => self.log(from, call, level, text),
+            ProcessEvent::Fatal(fatal) => {
+                self.note(from.instance, logs::Level::Error, fatal.message.clone());
+                if let Some(control) = self.control.upgrade() {
+                    control.fleet.doomed(self.version, from.instance, told(&fatal));
+                }
+            }
+            ProcessEvent::Gone(gone) => {
+                let place = self.places().remove(&from.process);
+                if let Some(place) = place {
+                    self.lane.seat_gone(place.seat, &gone.reason);
+                }
+                if !gone.expected {
+                    self.note(from.instance, logs::Level::Error, gone.reason);
+                }
+            }
+        }
+    }
+
+    fn ended(&self, instance: InstanceId, _epoch: u64, ended: Ended) {
+        if let Some(control) = self.control.upgrade() {
+            control.fleet.ended(self.version, instance, &ended.reason);
+            control.nudges.scaling.notify_one();
+        }
+    }
+}
+
+fn failed(error: CallError) -> Outcome {
+    let kind = match error.kind {
+        ErrorKind::Exception => FailureKind::Exception,
+        ErrorKind::Output => FailureKind::Output,
+        ErrorKind::Input => FailureKind::Input,
+        ErrorKind::Cancelled => FailureKind::Cancelled,
+        ErrorKind::Internal => FailureKind::Internal,
+    };
+    Outcome::Failed { message: error.message, public: error.public_error_message, kind }
+}
+
+/// What waiting callers read of a start that failed.
+fn told(fatal: &Fatal) -> String {
+    fatal.public_error_message.clone().unwrap_or_else(|| INIT_FAILED.to_owned())
+}

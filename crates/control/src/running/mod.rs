@@ -1,0 +1,9 @@
+//! What runs of versions on this server: instances, their processes as seats of lanes, and what they log.
+
+mod fleet;
+mod instance;
+mod seat;
+mod start;
+
+pub(crate) use fleet::{Fleet, OfVersion, Phase, Running};
+pub(crate) use start::folder_of_package;

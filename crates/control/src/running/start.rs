@@ -1,0 +1,179 @@
+//! Starting and stopping instances: from a version's snapshot to what the runner is told.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use modelyard_runner::process::{Ended, Listener};
+use modelyard_runner::protocol::{Maxima, OutputField};
+use modelyard_runner::runner::{InstanceLimits, InstanceSpec, Load, StartError};
+use modelyard_store::logs::LogLabels;
+use modelyard_types::fields::Field;
+use modelyard_types::{InstanceId, RevisionId};
+use serde_json::{Map, Value, json};
+
+use super::fleet::Running;
+use super::instance::InstanceListener;
+use crate::Inner;
+use crate::catalogue::{Code, DeploymentSnapshot, ProjectSnapshot, VersionSnapshot};
+
+/// Open files of each process.
+const OPEN_FILES: u64 = 4096;
+/// Processes and threads of an instance.
+const PROCESSES: u64 = 512;
+
+/// Where the code of a revision lies unpacked.
+pub(crate) fn folder_of_package(packages: &Path, revision: RevisionId) -> PathBuf {
+    packages.join(revision.to_string())
+}
+
+impl Inner {
+    /// Begins to start an instance of a version. How that goes is heard by its listener.
+    pub(crate) fn start_instance(
+        self: &Arc<Self>,
+        project: &ProjectSnapshot,
+        deployment: &DeploymentSnapshot,
+        version: &VersionSnapshot,
+    ) {
+        let Some(code) = &version.code else { return };
+        let listener = Arc::new(InstanceListener {
+            control: Arc::downgrade(self),
+            version: version.id,
+            project: project.id,
+            lane: version.lane.clone(),
+            labels: labels(deployment, version, code),
+            places: std::sync::Mutex::default(),
+        });
+        let instance = Running::new(version, code.revision, listener.clone());
+        let (id, epoch) = (instance.id, instance.epoch);
+        self.fleet.add(version.id, instance);
+        let spec = spec(self, id, epoch, project, deployment, version, code);
+        let control = self.clone();
+        self.loops.spawn(async move {
+            let started = match spec {
+                Ok(spec) => control.settings.runner.start(Arc::new(spec), listener.clone()).await,
+                Err(problem) => Err(StartError::Refused(problem)),
+            };
+            if let Err(StartError::Refused(reason)) = started {
+                tracing::warn!(instance = %id, reason, "an instance cannot start");
+                control.fleet.doomed(listener.version, id, reason.clone());
+                listener.ended(id, epoch, Ended { reason, expected: false });
+            }
+        });
+    }
+
+    /// Stops an instance: its processes get no more calls, finish what they began, and go.
+    pub(crate) async fn stop_instance(&self, instance: Running, reason: &str) {
+        tracing::info!(instance = %instance.id, reason, "stopping an instance");
+        let lane = &instance.listener.lane;
+        let drained: Vec<_> = instance.seats().into_iter().map(|seat| lane.retire(seat)).collect();
+        for seat in drained {
+            // Past the limit the runner's own grace begins, and then the processes are killed.
+            let _ = tokio::time::timeout(self.settings.drain_limit, seat.wait()).await;
+        }
+        self.settings.runner.stop(instance.id, instance.epoch).await;
+    }
+}
+
+fn labels(deployment: &DeploymentSnapshot, version: &VersionSnapshot, code: &Code) -> LogLabels {
+    LogLabels {
+        deployment_id: Some(deployment.id),
+        deployment_name: Some(deployment.name.to_string()),
+        deployment_version_id: Some(version.id),
+        deployment_version: Some(version.name.to_string()),
+        deployment_version_revision_id: Some(code.revision),
+        environment_name: Some(code.environment.clone()),
+        ..LogLabels::default()
+    }
+}
+
+fn spec(
+    control: &Inner,
+    id: InstanceId,
+    epoch: u64,
+    project: &ProjectSnapshot,
+    deployment: &DeploymentSnapshot,
+    version: &VersionSnapshot,
+    code: &Code,
+) -> Result<InstanceSpec, String> {
+    let settings = &control.settings;
+    let interpreter = settings
+        .interpreters
+        .iter()
+        .find(|it| it.minor == code.interpreter)
+        .ok_or_else(|| format!("Python {} is no longer installed on this server", code.interpreter))?;
+    let mut readable = vec![interpreter.base_prefix.clone()];
+    let python = match &code.content_key {
+        Some(key) => {
+            let folder = settings.environments.join("shared/environments").join(key);
+            readable.push(folder.clone());
+            folder.join("bin/python")
+        }
+        None => interpreter.path.clone(),
+    };
+    let env = vec![
+        ("UBIOPS_PROJECT".to_owned(), project.name.clone()),
+        ("UBIOPS_DEPLOYMENT".to_owned(), deployment.name.to_string()),
+        ("UBIOPS_VERSION".to_owned(), version.name.to_string()),
+    ];
+    Ok(InstanceSpec {
+        instance: id,
+        epoch,
+        processes: version.instance_processes,
+        python,
+        readable,
+        package: folder_of_package(&settings.packages, code.revision),
+        load: Load {
+            main_file: code.main_file.clone(),
+            context: context(project, deployment, version, &env),
+            input_type: deployment.input_type.as_str().to_owned(),
+            output_type: deployment.output_type.as_str().to_owned(),
+            output_fields: deployment.output_fields.iter().map(output_field).collect(),
+        },
+        env,
+        limits: InstanceLimits {
+            memory_bytes: version.memory_bytes(),
+            processes: PROCESSES,
+            cpu: None,
+            file_bytes: version.instance_type.storage_mb().unsigned_abs() << 20,
+            open_files: OPEN_FILES,
+        },
+        maxima: Maxima::default(),
+        init_limit: settings.init_limit,
+        stop_grace: settings.stop_grace,
+    })
+}
+
+fn output_field(field: &Field) -> OutputField {
+    OutputField { name: field.name.to_string(), data_type: field.data_type.as_str().to_owned() }
+}
+
+/// The context of the constructor (semantics 1.3); the runner adds the number of the process.
+fn context(
+    project: &ProjectSnapshot,
+    deployment: &DeploymentSnapshot,
+    version: &VersionSnapshot,
+    env: &[(String, String)],
+) -> Map<String, Value> {
+    let fields = |fields: &[Field]| -> Value {
+        fields.iter().map(|field| json!({ "name": field.name, "data_type": field.data_type })).collect()
+    };
+    let variables: Map<String, Value> = env.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let context = json!({
+        "project": project.name,
+        "project_id": project.id,
+        "deployment": deployment.name.as_ref(),
+        "deployment_id": deployment.id,
+        "version": version.name.as_ref(),
+        "version_id": version.id,
+        "input_type": deployment.input_type,
+        "output_type": deployment.output_type,
+        "input_fields": fields(&deployment.input_fields),
+        "output_fields": fields(&deployment.output_fields),
+        "language": "python",
+        "environment_variables": variables,
+    });
+    match context {
+        Value::Object(context) => context,
+        _ => Map::new(),
+    }
+}

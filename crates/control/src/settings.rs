@@ -1,0 +1,60 @@
+//! What a control is told once, at its start.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use modelyard_runner::check::Checker;
+use modelyard_runner::environments::Builder;
+use modelyard_runner::interpreters::Interpreter;
+use modelyard_runner::package::Limits;
+use modelyard_runner::runner::Runner;
+use modelyard_store::Life;
+use tokio::sync::watch;
+
+/// What a [`Control`](crate::Control) is told once.
+pub struct Settings {
+    /// The present life of this server.
+    pub life: Life,
+    /// Where instances run.
+    pub runner: Arc<dyn Runner>,
+    /// Who builds environments, or why nobody can; nothing while its tools are still being fetched.
+    pub builder: watch::Receiver<Option<Result<Arc<Builder>, String>>>,
+    /// Who looks at code before it runs.
+    pub checker: Checker,
+    /// The interpreters on offer, one per minor version.
+    pub interpreters: Vec<Interpreter>,
+    /// What packages may hold.
+    pub package_limits: Limits,
+    /// The folder that unpacked packages lie in.
+    pub packages: PathBuf,
+    /// The folder that environments are built in.
+    pub environments: PathBuf,
+    /// The memory that all instances together may have, in MB.
+    pub memory_mb: u64,
+    /// How many builds run at once.
+    pub builds_at_once: usize,
+    /// How long a build may take.
+    pub build_limit: Duration,
+    /// How long a process may take to become ready.
+    pub init_limit: Duration,
+    /// How long an instance that is stopped may take to finish the requests it began.
+    pub drain_limit: Duration,
+    /// How long a process may take to say goodbye.
+    pub stop_grace: Duration,
+    /// How long log lines are kept.
+    pub log_retention: Duration,
+}
+
+impl Settings {
+    /// Who builds environments; waits for its tools. The error is a sentence for the user.
+    pub(crate) async fn builder(&self) -> Result<Arc<Builder>, String> {
+        let mut builder = self.builder.clone();
+        match builder.wait_for(Option::is_some).await {
+            Ok(found) => found.clone().unwrap_or_else(|| Err(GONE.to_owned())),
+            Err(_) => Err(GONE.to_owned()),
+        }
+    }
+}
+
+const GONE: &str = "The server is stopping";

@@ -1,0 +1,135 @@
+//! The rules of deployment versions.
+
+mod settings;
+
+use modelyard_store::{Deployment, Refusal, Tx, Version, deployments, versions};
+use modelyard_types::audit::AuditAction;
+use modelyard_types::release::ClientRelease;
+use modelyard_types::versions::{DeploymentVersionCreate, DeploymentVersionUpdate, VersionStatus};
+use modelyard_types::{DeploymentId, Error, Kind, ProjectId, Result, Timestamp, VersionId};
+
+use crate::Control;
+use crate::access::Actor;
+use crate::audit::{self, Changes, Place};
+use crate::environments::{self, Wish};
+
+impl Control {
+    /// Creates a version; the first of a deployment becomes its default at once, even before it has code.
+    pub async fn create_version(
+        &self,
+        by: &Actor,
+        project: ProjectId,
+        deployment: DeploymentId,
+        new: DeploymentVersionCreate,
+        release: Option<ClientRelease>,
+    ) -> Result<Version> {
+        let mut tx = self.store().begin().await?;
+        let mut parent = lock_deployment(&mut tx, deployment).await?;
+        let environment = environments::choose(&mut tx, project, &Wish::of_create(&new, release)).await?;
+        let version = settings::new_version(&parent, environment, new)?;
+        let taken = format!("version '{}' of deployment '{}' already exists", version.name, parent.name);
+        versions::insert(&mut tx, &version).await.taken(taken)?;
+        if parent.default_version_id.is_none() {
+            parent.default_version_id = Some(version.id);
+            deployments::update(&mut tx, &parent).await?;
+        }
+        let event = format!("Created version {} for deployment {}", version.name, parent.name);
+        let subject = ("deployment_version", version.name.as_str());
+        audit::record(&mut tx, by, Place::deployment(project, deployment), AuditAction::Create, subject, event).await?;
+        self.commit(tx, Some(project)).await?;
+        Ok(version)
+    }
+
+    /// Changes a version. Instances are renewed when the change concerns them.
+    pub async fn update_version(
+        &self,
+        by: &Actor,
+        project: ProjectId,
+        deployment: DeploymentId,
+        id: VersionId,
+        change: DeploymentVersionUpdate,
+        release: Option<ClientRelease>,
+    ) -> Result<Version> {
+        let mut tx = self.store().begin().await?;
+        let parent = lock_deployment(&mut tx, deployment).await?;
+        let old = lock_version(&mut tx, id).await?;
+        let wish = Wish::of_update(&change, release);
+        let mut new = settings::changed_version(old.clone(), change)?;
+        let mut changes = settings::differences(&old, &new);
+        if wish.is_some() {
+            let environment = environments::choose(&mut tx, project, &wish).await?;
+            if environment.id != new.base_environment_id {
+                let before = environments::name_of(&mut tx, new.base_environment_id).await?;
+                changes.note("environment", before, &environment.name);
+                environments::switch(&mut tx, by, &mut new, environment).await?;
+            }
+        }
+        if changes.is_empty() {
+            return Ok(old);
+        }
+        if settings::needs_new_instances(&old, &new) {
+            new.generation += 1;
+        }
+        new.updated_at = Timestamp::now();
+        let taken = format!("version '{}' of deployment '{}' already exists", new.name, parent.name);
+        versions::update(&mut tx, &new).await.taken(taken)?;
+        record_update(&mut tx, by, &parent, &old, &changes, &new).await?;
+        self.commit(tx, Some(project)).await?;
+        self.nudge_builds();
+        self.nudge_scaling();
+        Ok(new)
+    }
+
+    /// Deletes a version. A deployment that had it as its default has none afterwards.
+    pub async fn delete_version(
+        &self,
+        by: &Actor,
+        project: ProjectId,
+        deployment: DeploymentId,
+        id: VersionId,
+    ) -> Result<()> {
+        let mut tx = self.store().begin().await?;
+        let parent = lock_deployment(&mut tx, deployment).await?;
+        let version = lock_version(&mut tx, id).await?;
+        versions::delete(&mut tx, id).await?;
+        environments::drop_implicit(&mut tx, &version).await?;
+        modelyard_store::audit::forget_name(&mut tx, project, "deployment_version", version.name.as_str()).await?;
+        let event = format!("Deleted version {} of deployment {}", version.name, parent.name);
+        let place = Place::deployment(project, deployment);
+        audit::record(&mut tx, by, place, AuditAction::Delete, ("deployment_version", ""), event).await?;
+        self.commit(tx, Some(project)).await?;
+        self.nudge_cleaning();
+        Ok(())
+    }
+}
+
+async fn record_update(
+    tx: &mut Tx,
+    by: &Actor,
+    parent: &Deployment,
+    old: &Version,
+    changes: &Changes,
+    new: &Version,
+) -> Result<()> {
+    let event = changes.sentence(&format!("version {} of deployment {}", old.name, parent.name));
+    let subject = ("deployment_version", new.name.as_str());
+    audit::record(tx, by, Place::deployment(parent.project_id, parent.id), AuditAction::Update, subject, event).await
+}
+
+/// The deployment, kept from other changes until the transaction ends.
+pub(crate) async fn lock_deployment(tx: &mut Tx, id: DeploymentId) -> Result<Deployment> {
+    deployments::lock(tx, id).await?.ok_or(Error::NotFound(Kind::Deployment))
+}
+
+/// The version, kept from other changes until the transaction ends.
+pub(crate) async fn lock_version(tx: &mut Tx, id: VersionId) -> Result<Version> {
+    versions::lock(tx, id).await?.ok_or(Error::NotFound(Kind::DeploymentVersion))
+}
+
+/// Where a version stands that just lost or got code: it is available as long as a revision serves.
+pub(crate) fn status_while_building(version: &Version) -> VersionStatus {
+    match version.active_revision_id {
+        Some(_) => VersionStatus::Available,
+        None => VersionStatus::Building,
+    }
+}

@@ -1,0 +1,150 @@
+//! The settings of a version: defaults, ranges, and which changes need new instances.
+
+use modelyard_store::{Deployment, Environment, Version};
+use modelyard_types::instance_types::InstanceType;
+use modelyard_types::versions::{DeploymentVersionCreate, DeploymentVersionUpdate, VersionStatus, defaults};
+use modelyard_types::{Error, Result, Timestamp, VersionId};
+
+use crate::audit::Changes;
+
+/// A version as it is created.
+pub(super) fn new_version(
+    deployment: &Deployment,
+    environment: Environment,
+    new: DeploymentVersionCreate,
+) -> Result<Version> {
+    let now = Timestamp::now();
+    let express = new.maximum_queue_size_express;
+    let version = Version {
+        id: VersionId::new(),
+        deployment_id: deployment.id,
+        project_id: deployment.project_id,
+        name: new.version.ok_or_else(|| Error::invalid("version is required: the name of the version"))?,
+        description: new.description.unwrap_or_default(),
+        labels: new.labels.unwrap_or_default(),
+        environment_id: environment.id,
+        base_environment_id: environment.id,
+        environment_explicit: new.environment.is_some() || new.environment_name.is_some() || new.language.is_some(),
+        instance_type: instance_type(new.instance_type, new.memory_allocation)?
+            .unwrap_or_else(|| defaults::INSTANCE_TYPE.to_owned()),
+        minimum_instances: new.minimum_instances.unwrap_or(defaults::MINIMUM_INSTANCES),
+        maximum_instances: new
+            .maximum_instances
+            .unwrap_or(defaults::MAXIMUM_INSTANCES.max(new.minimum_instances.unwrap_or(0))),
+        maximum_idle_time: new.maximum_idle_time.unwrap_or(defaults::MAXIMUM_IDLE_TIME),
+        instance_processes: new.instance_processes.unwrap_or(defaults::INSTANCE_PROCESSES),
+        scaling_strategy: new.scaling_strategy.unwrap_or_default(),
+        request_retention_mode: new.request_retention_mode.unwrap_or_default(),
+        request_retention_time: new.request_retention_time.unwrap_or(defaults::RETENTION_TIME),
+        maximum_queue_size: new.maximum_queue_size.or(express).unwrap_or(defaults::MAXIMUM_QUEUE_SIZE),
+        maximum_queue_size_express: express.unwrap_or(defaults::MAXIMUM_QUEUE_SIZE_EXPRESS),
+        maximum_queue_size_batch: new.maximum_queue_size_batch.unwrap_or(defaults::MAXIMUM_QUEUE_SIZE),
+        restart_request_interruption: new.restart_request_interruption.unwrap_or(false),
+        monitoring: None,
+        ports: Vec::new(),
+        status: VersionStatus::Unavailable,
+        active_revision_id: None,
+        latest_revision_id: None,
+        last_file_upload: None,
+        generation: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    check(&version)?;
+    Ok(version)
+}
+
+/// A version as it is after a change, environment aside.
+pub(super) fn changed_version(mut version: Version, change: DeploymentVersionUpdate) -> Result<Version> {
+    version.name = change.version.or(version.name);
+    if change.description.is_sent() {
+        version.description = change.description.or_clear(None).unwrap_or_default();
+    }
+    if change.labels.is_sent() {
+        version.labels = change.labels.or_clear(None).unwrap_or_default();
+    }
+    let chosen = instance_type(change.instance_type.value().cloned(), change.memory_allocation.value().copied())?;
+    version.instance_type = chosen.unwrap_or(version.instance_type);
+    version.minimum_instances = change.minimum_instances.or(version.minimum_instances);
+    version.maximum_instances = change.maximum_instances.or(version.maximum_instances);
+    version.maximum_idle_time = change.maximum_idle_time.or(version.maximum_idle_time);
+    version.instance_processes = change.instance_processes.or(version.instance_processes);
+    version.scaling_strategy = change.scaling_strategy.or(version.scaling_strategy);
+    version.request_retention_mode = change.request_retention_mode.or(version.request_retention_mode);
+    version.request_retention_time = change.request_retention_time.or(version.request_retention_time);
+    if let Some(express) = change.maximum_queue_size_express.value() {
+        // Clients that know two queues set the one that direct requests wait in.
+        version.maximum_queue_size = *express;
+        version.maximum_queue_size_express = *express;
+    }
+    version.maximum_queue_size = change.maximum_queue_size.or(version.maximum_queue_size);
+    version.maximum_queue_size_batch = change.maximum_queue_size_batch.or(version.maximum_queue_size_batch);
+    version.restart_request_interruption = change.restart_request_interruption.or(version.restart_request_interruption);
+    check(&version)?;
+    Ok(version)
+}
+
+/// What a change changes, for its audit event.
+pub(super) fn differences(old: &Version, new: &Version) -> Changes {
+    let mut changes = Changes::default();
+    changes.note("version", &old.name, &new.name);
+    changes.note("description", &old.description, &new.description);
+    changes.note_json("labels", &old.labels, &new.labels);
+    changes.note("instance_type", &old.instance_type, &new.instance_type);
+    changes.note("minimum_instances", old.minimum_instances, new.minimum_instances);
+    changes.note("maximum_instances", old.maximum_instances, new.maximum_instances);
+    changes.note("maximum_idle_time", old.maximum_idle_time, new.maximum_idle_time);
+    changes.note("instance_processes", old.instance_processes, new.instance_processes);
+    changes.note("scaling_strategy", old.scaling_strategy.as_str(), new.scaling_strategy.as_str());
+    changes.note("request_retention_mode", old.request_retention_mode.as_str(), new.request_retention_mode.as_str());
+    changes.note("request_retention_time", old.request_retention_time, new.request_retention_time);
+    changes.note("maximum_queue_size", old.maximum_queue_size, new.maximum_queue_size);
+    changes.note("maximum_queue_size_express", old.maximum_queue_size_express, new.maximum_queue_size_express);
+    changes.note("maximum_queue_size_batch", old.maximum_queue_size_batch, new.maximum_queue_size_batch);
+    let restart = (old.restart_request_interruption, new.restart_request_interruption);
+    changes.note("restart_request_interruption", restart.0, restart.1);
+    changes
+}
+
+/// Whether running instances were started with something that changed.
+pub(super) fn needs_new_instances(old: &Version, new: &Version) -> bool {
+    old.instance_type != new.instance_type
+        || old.instance_processes != new.instance_processes
+        || old.name != new.name
+        || old.base_environment_id != new.base_environment_id
+}
+
+/// The chosen kind of instance; older clients give its memory instead.
+fn instance_type(name: Option<String>, memory: Option<i64>) -> Result<Option<String>> {
+    let name = match (name, memory) {
+        (Some(name), _) => name,
+        (None, Some(memory)) => format!("{memory}mb"),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(InstanceType::parse(&name).map_err(Error::Invalid)?.name()))
+}
+
+/// The ranges of semantics 1.10 and 4.4.
+fn check(version: &Version) -> Result<()> {
+    let within = |what: &str, value: i64, least: i64, most: i64| {
+        if (least..=most).contains(&value) {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!("{what} must be between {least} and {most}, and is {value}")))
+    };
+    within("minimum_instances", version.minimum_instances, 0, 20)?;
+    within("maximum_instances", version.maximum_instances, 0, 20)?;
+    within("maximum_idle_time", version.maximum_idle_time, 10, 3600)?;
+    within("instance_processes", version.instance_processes, 1, 32)?;
+    within("request_retention_time", version.request_retention_time, 1, 2_419_200)?;
+    within("maximum_queue_size", version.maximum_queue_size, 1, 1_000_000)?;
+    within("maximum_queue_size_express", version.maximum_queue_size_express, 1, 1_000_000)?;
+    within("maximum_queue_size_batch", version.maximum_queue_size_batch, 1, 1_000_000)?;
+    if version.minimum_instances > version.maximum_instances {
+        return Err(Error::Invalid(format!(
+            "minimum_instances ({}) must not be larger than maximum_instances ({})",
+            version.minimum_instances, version.maximum_instances
+        )));
+    }
+    Ok(())
+}
