@@ -67,7 +67,7 @@ pub async fn insert(tx: &mut Tx, event: &AuditEvent) -> Result<()> {
 
 /// Events, newest first.
 pub async fn list(
-    on: impl Source,
+    on: impl Source<'_>,
     scope: AuditScope,
     action: Option<AuditAction>,
     limit: i64,

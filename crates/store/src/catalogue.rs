@@ -80,7 +80,7 @@ pub async fn touch(tx: &mut Tx, project: Option<ProjectId>) -> Result<i64> {
 }
 
 /// The number of the last change.
-pub async fn number(on: impl Source) -> Result<i64> {
+pub async fn number(on: impl Source<'_>) -> Result<i64> {
     let (number,) = on.one(NUMBER, values![]).await?;
     Ok(number)
 }
@@ -97,7 +97,7 @@ pub struct Changes {
 }
 
 /// What changed after a number.
-pub async fn changes_since(on: impl Source, number: i64) -> Result<Changes> {
+pub async fn changes_since(on: impl Source<'_>, number: i64) -> Result<Changes> {
     let mut changes = Changes { number, ..Changes::default() };
     let rows: Vec<(ProjectId, i64)> = on.all(SINCE, values![number]).await?;
     for (project, number) in rows {
@@ -184,11 +184,11 @@ fn with_tags(environments: Vec<Environment>, tags: Vec<Tag>) -> Vec<(Environment
 }
 
 /// All projects.
-pub async fn projects_index(on: impl Source) -> Result<Vec<ProjectEntry>> {
+pub async fn projects_index(on: impl Source<'_>) -> Result<Vec<ProjectEntry>> {
     on.all(PROJECTS, values![]).await
 }
 
 /// All tokens with their users.
-pub async fn tokens(on: impl Source) -> Result<Vec<TokenEntry>> {
+pub async fn tokens(on: impl Source<'_>) -> Result<Vec<TokenEntry>> {
     on.all(TOKENS, values![]).await
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::pin::Pin;
 use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgPool, PgPoolOptions};
@@ -113,49 +114,41 @@ async fn open_file(path: &Path, durability: Durability) -> Result<Db> {
     Ok(Db::Lite { write, read })
 }
 
-/// Where a text can be run to read rows: a [`Store`](crate::Store) (the latest committed state),
+/// What a read gives. Boxed, since the compiler cannot tell that unnamed futures of a generic source can be sent.
+pub type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// Where a text can be run to read rows: a `&`[`Store`](crate::Store) (the latest committed state),
 /// or a `&mut` [`Tx`](crate::Tx) (that transaction's state).
-pub trait Source: Sized + Send {
+pub trait Source<'a>: Sized + Send {
     /// Runs a text and gives all its rows.
-    fn rows(self, text: impl Into<Sql>, values: Vec<Value>) -> impl Future<Output = Result<Vec<Row>>> + Send;
+    fn rows(self, text: impl Into<Sql>, values: Vec<Value>) -> Reading<'a, Vec<Row>>;
 
     /// Runs a text and reads all its rows.
-    fn all<R: Record + Send>(
-        self,
-        text: impl Into<Sql>,
-        values: Vec<Value>,
-    ) -> impl Future<Output = Result<Vec<R>>> + Send {
+    fn all<R: Record + 'a>(self, text: impl Into<Sql>, values: Vec<Value>) -> Reading<'a, Vec<R>> {
         let rows = self.rows(text, values);
-        async move { rows.await?.iter().map(|row| R::read(row, &mut 0)).collect::<Result<_>>() }
+        Box::pin(async move { rows.await?.iter().map(|row| R::read(row, &mut 0)).collect() })
     }
 
     /// Runs a text and reads its first row.
-    fn first<R: Record + Send>(
-        self,
-        text: impl Into<Sql>,
-        values: Vec<Value>,
-    ) -> impl Future<Output = Result<Option<R>>> + Send {
+    fn first<R: Record + 'a>(self, text: impl Into<Sql>, values: Vec<Value>) -> Reading<'a, Option<R>> {
         let rows = self.rows(text, values);
-        async move { rows.await?.first().map(|row| R::read(row, &mut 0)).transpose() }
+        Box::pin(async move { rows.await?.first().map(|row| R::read(row, &mut 0)).transpose() })
     }
 
     /// Runs a text that always gives a row, and reads it.
-    fn one<R: Record + Send>(self, text: impl Into<Sql>, values: Vec<Value>) -> impl Future<Output = Result<R>> + Send {
+    fn one<R: Record + 'a>(self, text: impl Into<Sql>, values: Vec<Value>) -> Reading<'a, R> {
         let first = self.first(text, values);
-        async move {
-            first.await?.ok_or_else(|| StoreError::Internal("a statement gave no row that always gives one".into()))
-        }
+        let none = || StoreError::Internal("a statement gave no row that always gives one".into());
+        Box::pin(async move { first.await?.ok_or_else(none) })
     }
 }
 
-impl Source for &Db {
-    fn rows(self, text: impl Into<Sql>, values: Vec<Value>) -> impl Future<Output = Result<Vec<Row>>> + Send {
+impl<'a> Source<'a> for &'a Db {
+    fn rows(self, text: impl Into<Sql>, values: Vec<Value>) -> Reading<'a, Vec<Row>> {
         let text = text.into();
-        async move {
-            match self {
-                Db::Lite { read, .. } => lite_rows(read, text, values).await,
-                Db::Pg(pool) => pg_rows(pool, text, values).await,
-            }
+        match self {
+            Db::Lite { read, .. } => Box::pin(lite_rows(read, text, values)),
+            Db::Pg(pool) => Box::pin(pg_rows(pool, text, values)),
         }
     }
 }

@@ -62,12 +62,12 @@ pub async fn insert(tx: &mut Tx, deployment: &Deployment) -> Result<()> {
 }
 
 /// The deployment of an id.
-pub async fn get(on: impl Source, id: DeploymentId) -> Result<Option<Deployment>> {
+pub async fn get(on: impl Source<'_>, id: DeploymentId) -> Result<Option<Deployment>> {
     on.first(GET, values![id]).await
 }
 
 /// The deployment of a name.
-pub async fn get_by_name(on: impl Source, project: ProjectId, name: &str) -> Result<Option<Deployment>> {
+pub async fn get_by_name(on: impl Source<'_>, project: ProjectId, name: &str) -> Result<Option<Deployment>> {
     on.first(BY_NAME, values![project, name]).await
 }
 
@@ -77,17 +77,17 @@ pub async fn lock(tx: &mut Tx, id: DeploymentId) -> Result<Option<Deployment>> {
 }
 
 /// The deployments of a project by name.
-pub async fn list(on: impl Source, project: ProjectId) -> Result<Vec<Deployment>> {
+pub async fn list(on: impl Source<'_>, project: ProjectId) -> Result<Vec<Deployment>> {
     on.all(LIST, values![project]).await
 }
 
 /// How many versions each deployment of a project has; those without any are left out.
-pub async fn version_counts(on: impl Source, project: ProjectId) -> Result<Vec<(DeploymentId, i64)>> {
+pub async fn version_counts(on: impl Source<'_>, project: ProjectId) -> Result<Vec<(DeploymentId, i64)>> {
     on.all(VERSION_COUNTS, values![project]).await
 }
 
 /// How many deployments a project has.
-pub async fn count(on: impl Source, project: ProjectId) -> Result<i64> {
+pub async fn count(on: impl Source<'_>, project: ProjectId) -> Result<i64> {
     let (count,) = on.one(COUNT, values![project]).await?;
     Ok(count)
 }

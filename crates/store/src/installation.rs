@@ -20,11 +20,11 @@ row! {
 
 statements! {
     GET = "SELECT ", Installation::COLUMNS, " FROM installation";
-    INSERT = "INSERT INTO installation (", Installation::COLUMNS, ", only) VALUES (", Installation::MARKS, ", 1)";
+    INSERT = "INSERT INTO installation (", Installation::COLUMNS, ", one_row) VALUES (", Installation::MARKS, ", 1)";
 }
 
 /// The installation, unless this is the first start.
-pub async fn get(on: impl Source) -> Result<Option<Installation>> {
+pub async fn get(on: impl Source<'_>) -> Result<Option<Installation>> {
     on.first(GET, values![]).await
 }
 

@@ -95,13 +95,13 @@ pub(crate) async fn note_objects_of_environment(tx: &mut Tx, id: modelyard_types
 }
 
 /// The oldest leftovers.
-pub async fn next(on: impl Source, limit: i64) -> Result<Vec<Leftover>> {
+pub async fn next(on: impl Source<'_>, limit: i64) -> Result<Vec<Leftover>> {
     let rows: Vec<(String, String)> = on.all(NEXT, values![limit]).await?;
     rows.into_iter().map(|(what, name)| Leftover::read(&what, name)).collect()
 }
 
 /// Whether an object is referred to again, or still: revisions copied from each other share their package.
-pub async fn is_object_used(on: impl Source, key: &str) -> Result<bool> {
+pub async fn is_object_used(on: impl Source<'_>, key: &str) -> Result<bool> {
     let (uses,): (i64,) = on.one(USED, values![key]).await?;
     Ok(uses > 0)
 }

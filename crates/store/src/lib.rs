@@ -31,7 +31,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 pub use audit::AuditEvent;
-pub use db::{Source, Sql, is_postgres};
+pub use db::{Reading, Source, Sql, is_postgres};
 pub use deployments::Deployment;
 pub use environments::{Environment, EnvironmentBuild, EnvironmentRevision, Tag};
 pub use error::{Refusal, Result, StoreError};
@@ -83,8 +83,8 @@ impl Store {
     }
 }
 
-impl Source for &Store {
-    fn rows(self, text: impl Into<Sql>, values: Vec<Value>) -> impl Future<Output = Result<Vec<Row>>> + Send {
+impl<'a> Source<'a> for &'a Store {
+    fn rows(self, text: impl Into<Sql>, values: Vec<Value>) -> Reading<'a, Vec<Row>> {
         self.db.as_ref().rows(text, values)
     }
 }

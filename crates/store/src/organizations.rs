@@ -54,12 +54,12 @@ pub async fn insert(tx: &mut Tx, organization: &Organization) -> Result<()> {
 }
 
 /// The organization of an id.
-pub async fn get(on: impl Source, id: OrganizationId) -> Result<Option<Organization>> {
+pub async fn get(on: impl Source<'_>, id: OrganizationId) -> Result<Option<Organization>> {
     on.first(GET, values![id]).await
 }
 
 /// The organization of a name.
-pub async fn get_by_name(on: impl Source, name: &str) -> Result<Option<Organization>> {
+pub async fn get_by_name(on: impl Source<'_>, name: &str) -> Result<Option<Organization>> {
     on.first(BY_NAME, values![name]).await
 }
 
@@ -69,7 +69,7 @@ pub async fn lock(tx: &mut Tx, id: OrganizationId) -> Result<Option<Organization
 }
 
 /// All organizations by name.
-pub async fn list(on: impl Source) -> Result<Vec<Organization>> {
+pub async fn list(on: impl Source<'_>) -> Result<Vec<Organization>> {
     on.all(LIST, values![]).await
 }
 
@@ -79,7 +79,7 @@ pub async fn update(tx: &mut Tx, organization: &Organization) -> Result<bool> {
 }
 
 /// What an organization holds.
-pub async fn resources(on: impl Source, id: OrganizationId) -> Result<ResourceUsage> {
+pub async fn resources(on: impl Source<'_>, id: OrganizationId) -> Result<ResourceUsage> {
     let (projects, users, deployments, deployment_versions, environments) = on.one(RESOURCES, values![id]).await?;
     Ok(ResourceUsage { projects, users, deployments, deployment_versions, environments, ..ResourceUsage::default() })
 }

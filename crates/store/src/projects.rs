@@ -63,12 +63,12 @@ pub async fn insert(tx: &mut Tx, project: &Project) -> Result<()> {
 }
 
 /// The project of an id.
-pub async fn get(on: impl Source, id: ProjectId) -> Result<Option<Project>> {
+pub async fn get(on: impl Source<'_>, id: ProjectId) -> Result<Option<Project>> {
     on.first(GET, values![id]).await
 }
 
 /// The project of a name.
-pub async fn get_by_name(on: impl Source, name: &str) -> Result<Option<Project>> {
+pub async fn get_by_name(on: impl Source<'_>, name: &str) -> Result<Option<Project>> {
     on.first(BY_NAME, values![name]).await
 }
 
@@ -78,7 +78,7 @@ pub async fn lock(tx: &mut Tx, id: ProjectId) -> Result<Option<Project>> {
 }
 
 /// All projects by name, or those of an organization.
-pub async fn list(on: impl Source, of: Option<OrganizationId>) -> Result<Vec<Project>> {
+pub async fn list(on: impl Source<'_>, of: Option<OrganizationId>) -> Result<Vec<Project>> {
     match of {
         Some(organization) => on.all(LIST_OF, values![organization]).await,
         None => on.all(LIST, values![]).await,
@@ -100,7 +100,7 @@ pub async fn delete(tx: &mut Tx, id: ProjectId) -> Result<bool> {
 }
 
 /// What a project holds.
-pub async fn resources(on: impl Source, id: ProjectId) -> Result<ProjectResourceUsage> {
+pub async fn resources(on: impl Source<'_>, id: ProjectId) -> Result<ProjectResourceUsage> {
     let (deployments, deployment_versions, environments) = on.one(RESOURCES, values![id]).await?;
     Ok(ProjectResourceUsage { deployments, deployment_versions, environments, ..ProjectResourceUsage::default() })
 }

@@ -90,7 +90,7 @@ pub async fn insert(tx: &mut Tx, revision: &Revision) -> Result<()> {
 }
 
 /// The revision of an id.
-pub async fn get(on: impl Source, id: RevisionId) -> Result<Option<Revision>> {
+pub async fn get(on: impl Source<'_>, id: RevisionId) -> Result<Option<Revision>> {
     on.first(GET, values![id]).await
 }
 
@@ -100,12 +100,12 @@ pub async fn lock(tx: &mut Tx, id: RevisionId) -> Result<Option<Revision>> {
 }
 
 /// The revisions of a version, newest first.
-pub async fn list(on: impl Source, version: VersionId) -> Result<Vec<Revision>> {
+pub async fn list(on: impl Source<'_>, version: VersionId) -> Result<Vec<Revision>> {
     on.all(LIST, values![version]).await
 }
 
 /// All revisions that wait or are in work, the oldest first.
-pub async fn list_open(on: impl Source) -> Result<Vec<Revision>> {
+pub async fn list_open(on: impl Source<'_>) -> Result<Vec<Revision>> {
     on.all(OPEN, values![]).await
 }
 

@@ -40,12 +40,12 @@ pub async fn insert(tx: &mut Tx, token: &Token) -> Result<()> {
 }
 
 /// The token of a hash.
-pub async fn get_by_hash(on: impl Source, hash: &[u8; 32]) -> Result<Option<Token>> {
+pub async fn get_by_hash(on: impl Source<'_>, hash: &[u8; 32]) -> Result<Option<Token>> {
     on.first(BY_HASH, values![hash]).await
 }
 
 /// The tokens of a user, the oldest first.
-pub async fn list(on: impl Source, user: UserId) -> Result<Vec<Token>> {
+pub async fn list(on: impl Source<'_>, user: UserId) -> Result<Vec<Token>> {
     on.all(OF_USER, values![user]).await
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{Postgres, Sqlite, Transaction};
 
-use crate::db::{self, Db, Source, Sql};
+use crate::db::{self, Db, Reading, Source, Sql};
 use crate::error::Result;
 use crate::value::{Record, Row, Value};
 
@@ -86,11 +86,7 @@ impl Tx {
     }
 
     /// Reads a row that nobody else may change until this transaction has ended.
-    pub(crate) async fn locked<R: Record + Send>(
-        &mut self,
-        text: &'static str,
-        values: Vec<Value>,
-    ) -> Result<Option<R>> {
+    pub(crate) async fn locked<R: Record>(&mut self, text: &'static str, values: Vec<Value>) -> Result<Option<R>> {
         let text: Sql = match &self.on {
             On::Lite(_) => text.into(),
             On::Pg(_) => format!("{text} FOR UPDATE").into(),
@@ -107,14 +103,12 @@ impl Tx {
     }
 }
 
-impl Source for &mut Tx {
-    fn rows(self, text: impl Into<Sql>, values: Vec<Value>) -> impl Future<Output = Result<Vec<Row>>> + Send {
+impl<'a> Source<'a> for &'a mut Tx {
+    fn rows(self, text: impl Into<Sql>, values: Vec<Value>) -> Reading<'a, Vec<Row>> {
         let text = text.into();
-        async move {
-            match &mut self.on {
-                On::Lite(tx) => db::lite_rows(&mut **tx, text, values).await,
-                On::Pg(tx) => db::pg_rows(&mut **tx, text, values).await,
-            }
+        match &mut self.on {
+            On::Lite(tx) => Box::pin(db::lite_rows(&mut **tx, text, values)),
+            On::Pg(tx) => Box::pin(db::pg_rows(&mut **tx, text, values)),
         }
     }
 }

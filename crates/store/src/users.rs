@@ -46,17 +46,17 @@ pub async fn insert(tx: &mut Tx, user: &User) -> Result<()> {
 }
 
 /// The user of an id.
-pub async fn get(on: impl Source, id: UserId) -> Result<Option<User>> {
+pub async fn get(on: impl Source<'_>, id: UserId) -> Result<Option<User>> {
     on.first(GET, values![id]).await
 }
 
 /// The user of an address.
-pub async fn get_by_email(on: impl Source, email: &str) -> Result<Option<User>> {
+pub async fn get_by_email(on: impl Source<'_>, email: &str) -> Result<Option<User>> {
     on.first(BY_EMAIL, values![email]).await
 }
 
 /// All users by address.
-pub async fn list(on: impl Source) -> Result<Vec<User>> {
+pub async fn list(on: impl Source<'_>) -> Result<Vec<User>> {
     on.all(LIST, values![]).await
 }
 

@@ -99,12 +99,12 @@ pub async fn insert(tx: &mut Tx, version: &Version) -> Result<()> {
 }
 
 /// The version of an id.
-pub async fn get(on: impl Source, id: VersionId) -> Result<Option<Version>> {
+pub async fn get(on: impl Source<'_>, id: VersionId) -> Result<Option<Version>> {
     on.first(GET, values![id]).await
 }
 
 /// The version of a name.
-pub async fn get_by_name(on: impl Source, deployment: DeploymentId, name: &str) -> Result<Option<Version>> {
+pub async fn get_by_name(on: impl Source<'_>, deployment: DeploymentId, name: &str) -> Result<Option<Version>> {
     on.first(BY_NAME, values![deployment, name]).await
 }
 
@@ -114,22 +114,22 @@ pub async fn lock(tx: &mut Tx, id: VersionId) -> Result<Option<Version>> {
 }
 
 /// The versions of a deployment by name.
-pub async fn list(on: impl Source, deployment: DeploymentId) -> Result<Vec<Version>> {
+pub async fn list(on: impl Source<'_>, deployment: DeploymentId) -> Result<Vec<Version>> {
     on.all(LIST, values![deployment]).await
 }
 
 /// The versions of a project.
-pub async fn list_of_project(on: impl Source, project: ProjectId) -> Result<Vec<Version>> {
+pub async fn list_of_project(on: impl Source<'_>, project: ProjectId) -> Result<Vec<Version>> {
     on.all(LIST_OF_PROJECT, values![project]).await
 }
 
 /// The versions that use an environment, directly or as their base.
-pub async fn using(on: impl Source, environment: EnvironmentId) -> Result<Vec<Version>> {
+pub async fn using(on: impl Source<'_>, environment: EnvironmentId) -> Result<Vec<Version>> {
     on.all(USING, values![environment]).await
 }
 
 /// How many versions a deployment has.
-pub async fn count(on: impl Source, deployment: DeploymentId) -> Result<i64> {
+pub async fn count(on: impl Source<'_>, deployment: DeploymentId) -> Result<i64> {
     let (count,) = on.one(COUNT, values![deployment]).await?;
     Ok(count)
 }

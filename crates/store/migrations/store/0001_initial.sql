@@ -2,7 +2,7 @@
 
 -- The installation as a whole: one row.
 CREATE TABLE installation (
-    only {int} PRIMARY KEY CHECK (only = 1),
+    one_row {int} PRIMARY KEY CHECK (one_row = 1),
     key_check TEXT NOT NULL,
     created_at {int} NOT NULL
 ) {strict};
@@ -17,10 +17,10 @@ CREATE TABLE servers (
 
 -- Numbers the writes that the catalogue has to see, in the order of their commits.
 CREATE TABLE change_counter (
-    only {int} PRIMARY KEY CHECK (only = 1),
+    one_row {int} PRIMARY KEY CHECK (one_row = 1),
     number {int} NOT NULL
 ) {strict};
-INSERT INTO change_counter (only, number) VALUES (1, 0);
+INSERT INTO change_counter (one_row, number) VALUES (1, 0);
 
 -- The last change of each project; that of tokens, users and organizations stands under the id of zeros.
 CREATE TABLE changes (

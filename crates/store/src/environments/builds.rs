@@ -71,7 +71,7 @@ pub async fn insert(tx: &mut Tx, build: &EnvironmentBuild) -> Result<()> {
 }
 
 /// The build of an id.
-pub async fn get(on: impl Source, id: EnvironmentBuildId) -> Result<Option<EnvironmentBuild>> {
+pub async fn get(on: impl Source<'_>, id: EnvironmentBuildId) -> Result<Option<EnvironmentBuild>> {
     on.first(GET, values![id]).await
 }
 
@@ -81,17 +81,17 @@ pub async fn lock(tx: &mut Tx, id: EnvironmentBuildId) -> Result<Option<Environm
 }
 
 /// The builds of a revision, newest first.
-pub async fn list(on: impl Source, revision: EnvironmentRevisionId) -> Result<Vec<EnvironmentBuild>> {
+pub async fn list(on: impl Source<'_>, revision: EnvironmentRevisionId) -> Result<Vec<EnvironmentBuild>> {
     on.all(LIST, values![revision]).await
 }
 
 /// The builds of all revisions of an environment, newest first.
-pub async fn list_of_environment(on: impl Source, environment: EnvironmentId) -> Result<Vec<EnvironmentBuild>> {
+pub async fn list_of_environment(on: impl Source<'_>, environment: EnvironmentId) -> Result<Vec<EnvironmentBuild>> {
     on.all(LIST_OF_ENVIRONMENT, values![environment]).await
 }
 
 /// The folders that builds refer to; any other may be removed.
-pub async fn content_keys(on: impl Source) -> Result<Vec<String>> {
+pub async fn content_keys(on: impl Source<'_>) -> Result<Vec<String>> {
     let keys: Vec<(String,)> = on.all(CONTENT_KEYS, values![]).await?;
     Ok(keys.into_iter().map(|(key,)| key).collect())
 }

@@ -74,22 +74,22 @@ pub async fn insert(tx: &mut Tx, environment: &Environment) -> Result<()> {
 }
 
 /// The environment of an id.
-pub async fn get(on: impl Source, id: EnvironmentId) -> Result<Option<Environment>> {
+pub async fn get(on: impl Source<'_>, id: EnvironmentId) -> Result<Option<Environment>> {
     on.first(GET, values![id]).await
 }
 
 /// The environment of a name: the project's, else the base environment.
-pub async fn get_by_name(on: impl Source, project: ProjectId, name: &str) -> Result<Option<Environment>> {
+pub async fn get_by_name(on: impl Source<'_>, project: ProjectId, name: &str) -> Result<Option<Environment>> {
     on.first(BY_NAME, values![project, name]).await
 }
 
 /// The environments of a project by name; without the base environments.
-pub async fn list(on: impl Source, project: ProjectId) -> Result<Vec<Environment>> {
+pub async fn list(on: impl Source<'_>, project: ProjectId) -> Result<Vec<Environment>> {
     on.all(LIST, values![project]).await
 }
 
 /// The base environments by name.
-pub async fn list_base(on: impl Source) -> Result<Vec<Environment>> {
+pub async fn list_base(on: impl Source<'_>) -> Result<Vec<Environment>> {
     on.all(LIST_BASE, values![]).await
 }
 

@@ -43,12 +43,12 @@ pub async fn insert(tx: &mut Tx, revision: &EnvironmentRevision) -> Result<()> {
 }
 
 /// The revision of an id.
-pub async fn get(on: impl Source, id: EnvironmentRevisionId) -> Result<Option<EnvironmentRevision>> {
+pub async fn get(on: impl Source<'_>, id: EnvironmentRevisionId) -> Result<Option<EnvironmentRevision>> {
     on.first(GET, values![id]).await
 }
 
 /// The revisions of a tag, newest first.
-pub async fn list(on: impl Source, tag: TagId) -> Result<Vec<EnvironmentRevision>> {
+pub async fn list(on: impl Source<'_>, tag: TagId) -> Result<Vec<EnvironmentRevision>> {
     on.all(LIST, values![tag]).await
 }
 

@@ -54,8 +54,13 @@ pub async fn insert(tx: &mut Tx, tag: &Tag) -> Result<()> {
     tx.run(INSERT, tag.values()).await.map(drop)
 }
 
+/// The tag of an id.
+pub async fn get(on: impl Source<'_>, id: TagId) -> Result<Option<Tag>> {
+    on.first(GET, values![id]).await
+}
+
 /// The tag of a name.
-pub async fn get_by_name(on: impl Source, environment: EnvironmentId, name: &str) -> Result<Option<Tag>> {
+pub async fn get_by_name(on: impl Source<'_>, environment: EnvironmentId, name: &str) -> Result<Option<Tag>> {
     on.first(BY_NAME, values![environment, name]).await
 }
 
@@ -65,12 +70,12 @@ pub async fn lock(tx: &mut Tx, id: TagId) -> Result<Option<Tag>> {
 }
 
 /// The tags of an environment by name.
-pub async fn list(on: impl Source, environment: EnvironmentId) -> Result<Vec<Tag>> {
+pub async fn list(on: impl Source<'_>, environment: EnvironmentId) -> Result<Vec<Tag>> {
     on.all(LIST, values![environment]).await
 }
 
 /// The tags of all environments that a project can use.
-pub async fn list_of_project(on: impl Source, project: ProjectId) -> Result<Vec<Tag>> {
+pub async fn list_of_project(on: impl Source<'_>, project: ProjectId) -> Result<Vec<Tag>> {
     on.all(LIST_OF_PROJECT, values![project]).await
 }
 

@@ -96,12 +96,12 @@ statements! {
 }
 
 /// The request of an id.
-pub async fn get(on: impl Source, id: RequestId) -> Result<Option<Request>> {
+pub async fn get(on: impl Source<'_>, id: RequestId) -> Result<Option<Request>> {
     on.first(GET, values![id]).await
 }
 
 /// What went into a request and came out of it.
-pub async fn get_data(on: impl Source, id: RequestId) -> Result<Option<RequestData>> {
+pub async fn get_data(on: impl Source<'_>, id: RequestId) -> Result<Option<RequestData>> {
     on.first(DATA, values![id]).await
 }
 

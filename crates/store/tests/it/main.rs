@@ -1,0 +1,13 @@
+//! The store against both databases.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod both;
+mod catalogue;
+mod crash;
+mod logs;
+mod migrations;
+mod objects;
+mod queues;
+mod requests;
+mod statements;
