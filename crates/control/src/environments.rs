@@ -99,7 +99,7 @@ pub(crate) async fn name_of(tx: &mut Tx, id: EnvironmentId) -> Result<String> {
     Ok(environments::get(tx, id).await?.map(|environment| environment.name).unwrap_or_default())
 }
 
-/// Gives a version another base. Code with requirements is built again on top of it; until that is done, what works serves on.
+/// Gives a version another base. Its latest code is built again on top of it; until that is done, what works serves on.
 pub(crate) async fn switch(tx: &mut Tx, by: &Actor, version: &mut Version, base: Environment) -> Result<()> {
     version.base_environment_id = base.id;
     version.environment_explicit = true;

@@ -67,8 +67,7 @@ statements! {
     ACTIVE_REVISIONS = "SELECT ", Revision::COLUMNS, " FROM revisions
         WHERE id IN (SELECT active_revision_id FROM versions WHERE project_id = $1)";
     CONTENTS = "SELECT id, content_key FROM environment_builds WHERE content_key IS NOT NULL AND id IN
-        (SELECT environment_build_id FROM revisions WHERE id IN
-            (SELECT active_revision_id FROM versions WHERE project_id = $1))";
+        (SELECT active_build_id FROM versions WHERE project_id = $1)";
 }
 
 /// Notes that something the catalogue shows has changed: in a project, or, without one, tokens, users, organizations
@@ -170,8 +169,7 @@ fn with_code(
     let contents: HashMap<_, _> = contents.into_iter().collect();
     let with_code = |version: Version| {
         let active = active.remove(&version.active_revision_id);
-        let build = active.as_ref().and_then(|it| it.environment_build_id);
-        let content_key = build.and_then(|build| contents.get(&build).cloned());
+        let content_key = version.active_build_id.and_then(|build| contents.get(&build).cloned());
         VersionState { version, active, content_key }
     };
     versions.into_iter().map(with_code).collect()

@@ -1,7 +1,7 @@
 //! Deployment versions.
 
 use modelyard_types::Timestamp;
-use modelyard_types::ids::{DeploymentId, EnvironmentId, ProjectId, RevisionId, VersionId};
+use modelyard_types::ids::{DeploymentId, EnvironmentBuildId, EnvironmentId, ProjectId, RevisionId, VersionId};
 use modelyard_types::labels::Labels;
 use modelyard_types::names::VersionName;
 use modelyard_types::versions::{RetentionMode, ScalingStrategy, VersionStatus};
@@ -66,6 +66,10 @@ row! {
         pub status: VersionStatus,
         /// The last good revision.
         pub active_revision_id: Option<RevisionId>,
+        /// The environment that the last good revision runs in.
+        pub active_environment_id: Option<EnvironmentId>,
+        /// The build of that environment, unless it is a base environment.
+        pub active_build_id: Option<EnvironmentBuildId>,
         /// The last revision.
         pub latest_revision_id: Option<RevisionId>,
         /// When code was last uploaded.

@@ -175,9 +175,8 @@ impl VersionSnapshot {
     fn of(state: VersionState, environments: &HashMap<EnvironmentId, Environment>, lanes: &Lanes) -> Self {
         let VersionState { version, active, content_key } = state;
         let code = active.and_then(|revision| {
-            let environment = environments.get(&revision.environment_id)?;
-            // A revision with an environment of its own cannot run before that is built.
-            let built = revision.environment_build_id.is_none() || content_key.is_some();
+            let environment = environments.get(&version.active_environment_id?)?;
+            let built = version.active_build_id.is_none() || content_key.is_some();
             built.then(|| Code {
                 revision: revision.id,
                 main_file: revision.main_file,

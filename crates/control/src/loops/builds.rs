@@ -20,8 +20,10 @@ pub(super) async fn run(control: Control) {
     loop {
         match claim(&control).await {
             Ok(Some(revision)) => {
-                if let Err(cause) = work(&control, revision).await {
-                    tracing::error!(%cause, "a revision's build broke off; it is taken up again at the next start");
+                let id = revision.id;
+                if let Err(cause) = work(&control, revision.clone()).await {
+                    tracing::error!(%cause, revision = %id, "the build of a revision broke off");
+                    give_up(&control, revision).await;
                 }
                 continue;
             }
@@ -39,6 +41,15 @@ async fn claim(control: &Control) -> Result<Option<Revision>> {
     let revision = revisions::next_queued(&mut tx, control.settings().life).await?;
     tx.commit().await?;
     Ok(revision)
+}
+
+/// Ends a build that broke off for a reason of ours, for as long as it takes: nothing is left building for ever.
+async fn give_up(control: &Control, revision: Revision) {
+    let message = "The revision could not be built: the server failed. Upload it again, or rebuild it.";
+    while let Err(cause) = finish(control, revision.clone(), Err(message.to_owned())).await {
+        tracing::error!(%cause, revision = %revision.id, "a build that broke off could not be ended; trying again");
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// What looking at the code found.
@@ -115,6 +126,8 @@ async fn finish(control: &Control, mut revision: Revision, outcome: Result<Looke
             revision.has_requests_method = Some(looked.has_requests);
             if latest || version.active_revision_id.is_none() {
                 version.active_revision_id = Some(revision.id);
+                version.active_environment_id = Some(revision.environment_id);
+                version.active_build_id = revision.environment_build_id;
                 version.generation += 1;
             }
             version.status = VersionStatus::Available;

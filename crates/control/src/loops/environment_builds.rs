@@ -28,8 +28,9 @@ pub(super) async fn run(control: Control) {
             Ok(Some(build)) => {
                 let working = control.clone();
                 control.0.loops.spawn(async move {
-                    if let Err(cause) = work(&working, build).await {
-                        tracing::error!(%cause, "an environment build broke off; it is taken up again at the next start");
+                    if let Err(cause) = work(&working, build.clone()).await {
+                        tracing::error!(%cause, build = %build.id, "an environment build broke off");
+                        give_up(&working, build).await;
                     }
                     drop(permit);
                     working.nudge_builds();
@@ -50,6 +51,21 @@ async fn claim(control: &Inner) -> Result<Option<EnvironmentBuild>> {
     let build = builds::next_queued(&mut tx, control.settings.life, Timestamp::now()).await?;
     tx.commit().await?;
     Ok(build)
+}
+
+/// Ends a build that broke off for a reason of ours, for as long as it takes: nothing is left building for ever.
+async fn give_up(control: &Control, build: EnvironmentBuild) {
+    let failed = || Err("The environment could not be built: the server failed. Rebuild it.".to_owned());
+    loop {
+        let ended = match target(control, &build).await {
+            Ok(Some(target)) => finish(control, build.clone(), &target, failed()).await,
+            Ok(None) => Ok(()),
+            Err(cause) => Err(cause),
+        };
+        let Err(cause) = ended else { return };
+        tracing::error!(%cause, build = %build.id, "a build that broke off could not be ended; trying again");
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// What a build is for.

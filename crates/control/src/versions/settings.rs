@@ -44,6 +44,8 @@ pub(super) fn new_version(
         ports: Vec::new(),
         status: VersionStatus::Unavailable,
         active_revision_id: None,
+        active_environment_id: None,
+        active_build_id: None,
         latest_revision_id: None,
         last_file_upload: None,
         generation: 1,
@@ -111,7 +113,6 @@ pub(super) fn needs_new_instances(old: &Version, new: &Version) -> bool {
     old.instance_type != new.instance_type
         || old.instance_processes != new.instance_processes
         || old.name != new.name
-        || old.base_environment_id != new.base_environment_id
 }
 
 /// The chosen kind of instance; older clients give its memory instead.

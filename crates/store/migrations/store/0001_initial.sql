@@ -187,6 +187,8 @@ CREATE TABLE versions (
     ports {json} NOT NULL,
     status TEXT NOT NULL,
     active_revision_id {id},
+    active_environment_id {id},
+    active_build_id {id},
     latest_revision_id {id},
     last_file_upload {int},
     generation {int} NOT NULL,

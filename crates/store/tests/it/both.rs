@@ -215,6 +215,8 @@ pub fn version(deployment: &Deployment, environment: &Environment, name: &str) -
         ports: vec![serde_json::json!({ "public_port": 80 })],
         status: VersionStatus::Unavailable,
         active_revision_id: None,
+        active_environment_id: None,
+        active_build_id: None,
         latest_revision_id: None,
         last_file_upload: None,
         generation: 0,
