@@ -1,0 +1,9 @@
+//! The plan, carried out in a small world: by example, over simulated days, and by property.
+
+mod days;
+mod growth;
+mod random;
+mod replace;
+mod room;
+mod trouble;
+mod world;
