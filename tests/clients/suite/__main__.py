@@ -1,0 +1,34 @@
+"""Runs all tests of this folder with the client that is installed here, and writes how many passed and failed."""
+
+import json
+import os
+import pathlib
+import sys
+import typing
+import unittest
+
+
+def wanted(tests: unittest.TestSuite, only: str) -> typing.Iterator[unittest.TestCase]:
+    """The tests whose name contains `only`."""
+    for test in tests:
+        if isinstance(test, unittest.TestSuite):
+            yield from wanted(test, only)
+        elif only in test.id():
+            yield typing.cast(unittest.TestCase, test)
+
+
+def main() -> int:
+    """Runs; the exit code is 0 when nothing failed."""
+    here = pathlib.Path(__file__).parent
+    found = unittest.defaultTestLoader.discover(str(here), top_level_dir=str(here.parent))
+    chosen = unittest.TestSuite(wanted(found, os.environ.get("SUITE_ONLY", "")))
+    outcome = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(chosen)
+    failed = len(outcome.failures) + len(outcome.errors) + len(outcome.unexpectedSuccesses)
+    passed = outcome.testsRun - len(outcome.skipped) - min(failed, outcome.testsRun - len(outcome.skipped))
+    result = os.environ.get("SUITE_RESULT")
+    if result:
+        pathlib.Path(result).write_text(json.dumps({"passed": passed, "failed": failed}))
+    return 1 if failed else 0
+
+
+sys.exit(main())
