@@ -1,0 +1,83 @@
+//! The steps, one by one.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use modelyard_testkit::postgres::{PrivatePostgres, SHARED};
+
+use super::counts::Counts;
+use super::outcome::watch;
+use crate::openapi;
+use crate::place::{cargo, program, root, run};
+
+/// Installs what the following steps need of the toolchain, and says so.
+pub fn tools(_: &mut Counts) -> Result<(), String> {
+    for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if has(subcommand) {
+            println!("cargo {subcommand} is there");
+            continue;
+        }
+        println!("cargo {subcommand} is missing; installing the component {component}");
+        run(program("rustup").args(["component", "add", component]))?;
+    }
+    match has("nextest") {
+        true => println!("cargo nextest is there and runs the tests"),
+        false => println!("cargo nextest is not there; cargo test runs the tests"),
+    }
+    Ok(())
+}
+
+fn has(subcommand: &str) -> bool {
+    let mut command = cargo();
+    command.args([subcommand, "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// All Rust code is formatted.
+pub fn formats(_: &mut Counts) -> Result<(), String> {
+    run(cargo().args(["fmt", "--all", "--check"]))
+}
+
+/// No lint has anything to say.
+pub fn lints(_: &mut Counts) -> Result<(), String> {
+    run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))
+}
+
+/// The document and the list of what is missing are up to date, and nothing went missing.
+pub fn contract(_: &mut Counts) -> Result<(), String> {
+    openapi::check()
+}
+
+/// All Rust tests, those of the database and of the API on SQLite and on one private PostgreSQL.
+pub fn tests(counts: &mut Counts) -> Result<(), String> {
+    let postgres = PrivatePostgres::start()?;
+    println!("a private PostgreSQL runs for the tests");
+    let mut command = cargo();
+    match has("nextest") {
+        true => command.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]),
+        false => command.args(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"]),
+    };
+    command.env(SHARED, postgres.url());
+    watch(command, counts)
+}
+
+/// The tests of the worker package, in Python.
+pub fn worker(counts: &mut Counts) -> Result<(), String> {
+    let mut command = program("python3");
+    command.args(["-m", "unittest", "discover", "--start-directory", "tests", "--top-level-directory", "."]);
+    command.current_dir(root().join("worker"));
+    watch(command, counts)
+}
+
+/// The stock clients against a server of ours.
+pub fn clients(counts: &mut Counts) -> Result<(), String> {
+    let suite = Path::new("tests/clients/run.py");
+    if !root().join(suite).exists() {
+        println!("{} is not there yet", suite.display());
+        return Ok(());
+    }
+    run(cargo().args(["build", "--package", "modelyard-server", "--locked"]))?;
+    let mut command = program("python3");
+    command.arg(suite);
+    watch(command, counts)
+}
