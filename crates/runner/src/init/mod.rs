@@ -95,7 +95,7 @@ fn run() -> io::Result<()> {
     let begun = Instant::now();
     let mut control = Control::inherited()?;
     match control.next()? {
-        Some(Order::Probe(order)) => control.report(&Report::Probed(probe::all(&order))),
+        Some(Order::Probe(order)) => control.report(&Report::Probed(Box::new(probe::all(&order)))),
         Some(Order::Build(plan)) => match instance(control, &plan, begun) {
             Ok(()) => Ok(()),
             Err(Failed { control, reason }) => control.report(&Report::Failed { reason }),

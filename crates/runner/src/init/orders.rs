@@ -11,6 +11,11 @@ pub(crate) enum Order {
     Build(Box<Plan>),
     /// Start a worker. Three descriptors come with it: the worker's socket, its output and its error output.
     Spawn(Spawn),
+    /// Tell a worker that a cancel frame is in its socket.
+    Interrupt {
+        /// The number it was spawned with.
+        serial: u64,
+    },
     /// End a worker and what it started.
     Kill {
         /// The number it was spawned with.
@@ -22,7 +27,7 @@ pub(crate) enum Order {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Report {
     /// What the host offers.
-    Probed(Offered),
+    Probed(Box<Offered>),
     /// The first process of the instance is another than the one the server started.
     Forked { pid: i32 },
     /// The walls stand.
@@ -118,6 +123,7 @@ pub(crate) enum Step {
 pub(crate) struct Spawn {
     /// Never used twice in an instance.
     pub serial: u64,
-    /// The program and its arguments. Its socket is descriptor 3.
+    /// The program and its arguments; `--spawned` and the monotonic clock in microseconds are added. Its socket is
+    /// descriptor 3.
     pub command: Vec<String>,
 }

@@ -85,14 +85,24 @@ impl Instance<'_> {
                 }
                 Ok(())
             }
+            Order::Interrupt { serial } => {
+                if let Some(pid) = self.worker(serial) {
+                    let _ = kill(pid, Signal::SIGUSR1);
+                }
+                Ok(())
+            }
             Order::Kill { serial } => {
-                if let Some((pid, _)) = self.workers.iter().find(|(_, known)| **known == serial) {
-                    descendants::kill_tree(*pid);
+                if let Some(pid) = self.worker(serial) {
+                    descendants::kill_tree(pid);
                 }
                 Ok(())
             }
             Order::Probe(_) | Order::Build(_) => Err(io::Error::other("the walls stand already")),
         }
+    }
+
+    fn worker(&self, serial: u64) -> Option<Pid> {
+        self.workers.iter().find(|(_, known)| **known == serial).map(|(pid, _)| *pid)
     }
 
     /// Takes leave of everything that died, and tells of the workers among it.

@@ -40,9 +40,18 @@ pub(super) fn worker(control: &Control, plan: &Plan, spawn: &Spawn, fds: [OwnedF
 }
 
 fn image(plan: &Plan, spawn: &Spawn) -> Option<Image> {
-    let arguments = spawn.command.iter().map(|argument| CString::new(argument.as_str()).ok());
+    let stamp = ["--spawned".to_owned(), now().to_string()];
+    let arguments = spawn.command.iter().chain(&stamp).map(|argument| CString::new(argument.as_str()).ok());
     let environment = plan.env.iter().map(|(name, value)| CString::new(format!("{name}={value}")).ok());
     Some(Image { arguments: arguments.collect::<Option<_>>()?, environment: environment.collect::<Option<_>>()? })
+}
+
+/// The monotonic clock in microseconds, as the worker reads it too.
+fn now() -> i64 {
+    let mut clock = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel fills the struct, which outlives the call.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut clock) };
+    clock.tv_sec * 1_000_000 + clock.tv_nsec / 1000
 }
 
 fn become_worker(image: &Image, fds: &[OwnedFd; 3]) -> Result<Infallible, Errno> {

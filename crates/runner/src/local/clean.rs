@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Removes a folder and all that is in it, also where somebody took the right to do so away.
-pub(super) fn remove(folder: &Path) {
+pub(crate) fn remove(folder: &Path) {
     if fs::remove_dir_all(folder).is_ok() || !folder.exists() {
         return;
     }
@@ -48,7 +48,7 @@ mod tests {
         fs::create_dir(&outside).unwrap();
         fs::write(outside.join("file"), "x").unwrap();
         std::os::unix::fs::symlink(&outside, inside.join("a/link")).unwrap();
-        fs::set_permissions(inside.join("a"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(inside.join("a"), fs::Permissions::from_mode(0o000)).unwrap();
 
         remove(&inside);
 

@@ -1,6 +1,6 @@
 //! Instances as processes of this host.
 
-mod clean;
+pub(crate) mod clean;
 mod control;
 mod ending;
 mod plan;

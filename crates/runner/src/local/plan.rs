@@ -54,7 +54,7 @@ pub(super) fn prepare(shared: &Shared, spec: &InstanceSpec, slot: u32) -> io::Re
         ..Plan::default()
     };
     if let Some(group) = &group {
-        plan.join = group.join_files().iter().map(|file| text(file)).collect::<io::Result<_>>()?;
+        plan.join = group.join_files().iter().map(text).collect::<io::Result<_>>()?;
         plan.born_in = group.birth_folder().map(text).transpose()?;
     }
     let package = text(&spec.package)?;

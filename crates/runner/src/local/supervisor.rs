@@ -26,6 +26,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(super) enum Signal {
     /// The reader of a process has news.
     Note(u64, Note),
+    /// A cancel frame is in a process's socket.
+    Interrupt(u64),
     /// Somebody wants a process ended.
     Kill(u64),
     /// The instance is to stop.
@@ -150,13 +152,14 @@ impl Supervisor {
         let start = protocol::start(&plan::start(&spec, &folder, worker.process))
             .ok_or_else(|| io::Error::other("the context of the constructor cannot be sent"))?;
         let process = worker.process;
-        let notes = signals.clone();
+        let (notes, interrupts) = (signals.clone(), signals.clone());
         let wish = Attach {
             key: self.key(process),
             maxima: self.spec.maxima,
             ordered: self.ordered,
             listener: self.listener.clone(),
             note: Box::new(move |note| drop(notes.send(Signal::Note(serial, note)))),
+            interrupt: Box::new(move || drop(interrupts.send(Signal::Interrupt(serial)))),
             end: Box::new(move || drop(signals.send(Signal::Kill(serial)))),
         };
         let (link, gone) = attach(wish, ends, start)?;
@@ -250,6 +253,11 @@ impl Supervisor {
             }
             Signal::Note(serial, Note::Broken) => self.kill(serial, crate::process::BROKE),
             Signal::Note(serial, Note::Done) => self.done(serial),
+            Signal::Interrupt(serial) => {
+                if let Some(control) = self.control.as_mut() {
+                    let _ = control.send(&Order::Interrupt { serial }, Vec::new());
+                }
+            }
             Signal::Kill(serial) => self.kill(serial, "The platform ended the process"),
             Signal::Stop => self.stop(),
         }

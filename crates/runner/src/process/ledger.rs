@@ -37,6 +37,11 @@ impl Ledger {
         self.find(call).map(|found| found.credit = found.credit.saturating_add(updates)).is_some()
     }
 
+    /// True when nothing is in flight.
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
     /// The call in work.
     pub fn in_work(&self) -> Option<u64> {
         self.calls.front().filter(|head| head.started).map(|head| head.call)

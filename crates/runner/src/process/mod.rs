@@ -40,6 +40,7 @@ pub struct Process {
     outgoing: Outgoing,
     ledger: Mutex<Ledger>,
     end: Box<dyn Fn() + Send + Sync>,
+    interrupt: Box<dyn Fn() + Send + Sync>,
 }
 
 impl fmt::Debug for Process {
@@ -69,6 +70,7 @@ impl Process {
     pub fn cancel(&self, call: u64) {
         if self.ledger().cancel(call) {
             self.send(&protocol::cancel(call));
+            (self.interrupt)();
         }
     }
 
@@ -136,7 +138,10 @@ pub(crate) struct Attach {
     pub ordered: Instant,
     pub listener: Arc<dyn Listener>,
     pub note: Box<dyn Fn(Note) + Send>,
+    /// Ends the process.
     pub end: Box<dyn Fn() + Send + Sync>,
+    /// Tells the process that a cancel frame is in its socket.
+    pub interrupt: Box<dyn Fn() + Send + Sync>,
 }
 
 /// Begins to listen to a process, whose first frame sent is `start`. The sender takes how it ended, once that is known.
@@ -149,6 +154,7 @@ pub(crate) fn attach(attach: Attach, ends: Ends, start: Vec<u8>) -> io::Result<(
         outgoing: Outgoing::new(write),
         ledger: Mutex::default(),
         end: attach.end,
+        interrupt: attach.interrupt,
     });
     let nothing = Bytes::new();
     let start = Bytes::from(start);

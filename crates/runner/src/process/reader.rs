@@ -39,6 +39,8 @@ pub(super) struct Reader {
     broken: bool,
     of_call: Budget,
     of_none: Budget,
+    /// Output that may belong to a call whose `started` is still in the socket.
+    early: Option<(Level, String)>,
 }
 
 impl Reader {
@@ -64,6 +66,7 @@ impl Reader {
             broken: false,
             of_call: Budget::default(),
             of_none: Budget::default(),
+            early: None,
         }
     }
 
@@ -209,6 +212,7 @@ impl Reader {
                 self.process.ledger().started(call)?;
                 self.of_call = Budget::default();
                 self.tell(ProcessEvent::Started(call));
+                self.keep_early(Some(call));
             }
             FromWorker::Update(call, text) => {
                 self.process.ledger().update(call)?;
@@ -241,10 +245,25 @@ impl Reader {
         Ok(())
     }
 
-    /// Output out of a pipe: it belongs to the call in work.
+    /// Output out of a pipe: it belongs to the call in work. Where one may just have begun, the socket is asked first.
     fn output(&mut self, level: Level, text: Option<String>) {
-        if let Some(text) = text {
-            let call = self.process.ledger().in_work();
+        let Some(text) = text else { return };
+        let (in_work, idle) = {
+            let ledger = self.process.ledger();
+            (ledger.in_work(), ledger.is_empty())
+        };
+        if in_work.is_some() || idle || self.early.is_some() {
+            return self.keep(in_work, level, text);
+        }
+        self.early = Some((level, text));
+        if self.open && self.read_rest() {
+            self.frames();
+        }
+        self.keep_early(None);
+    }
+
+    fn keep_early(&mut self, call: Option<u64>) {
+        if let Some((level, text)) = self.early.take() {
             self.keep(call, level, text);
         }
     }

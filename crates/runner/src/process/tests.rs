@@ -46,6 +46,7 @@ impl Scene {
             ordered: Instant::now(),
             listener: Arc::new(Ears(Mutex::new(events))),
             note: Box::new(move |n| drop(note.send(n))),
+            interrupt: Box::new(|| ()),
             end: Box::new(move || end.lock().unwrap().send(()).unwrap_or_default()),
         };
         let ends = Ends { socket: ours, stdout, stderr };

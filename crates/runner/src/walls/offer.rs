@@ -26,7 +26,7 @@ pub(super) fn ask(launcher: &Path, scratch: &Path, uid: u32) -> io::Result<Offer
     let (child, control) = launch(launcher, "probe")?;
     let offered = wire::send(control.as_fd(), &order).and_then(|()| answer(&control));
     end(child);
-    let _ = fs::remove_dir_all(&folder);
+    crate::local::clean::remove(&folder);
     offered
 }
 
@@ -49,7 +49,7 @@ fn answer(control: &OwnedFd) -> io::Result<Offered> {
     let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
     loop {
         match inbox.next()? {
-            Some(Report::Probed(offered)) => return Ok(offered),
+            Some(Report::Probed(offered)) => return Ok(*offered),
             Some(_) => return Err(io::Error::other("the probe answered something else")),
             None => {}
         }
