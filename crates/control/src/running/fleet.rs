@@ -89,7 +89,9 @@ impl Fleet {
         let Some(of_version) = fleet.get_mut(&version) else { return };
         let Some(at) = of_version.instances.iter().position(|it| it.id == id) else { return };
         let instance = of_version.instances.swap_remove(at);
-        if instance.phase == Phase::Starting {
+        // Starts that fail together are one failure.
+        let news = of_version.failed_at.is_none_or(|failed| instance.id.made_at() >= failed);
+        if instance.phase == Phase::Starting && news {
             of_version.failures += 1;
             of_version.failed_at = Some(Timestamp::now());
             of_version.failed_generation = instance.generation;
