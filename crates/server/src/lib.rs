@@ -1,11 +1,21 @@
 //! The server: settings, the data folder, the first start, and the wiring of all parts. No decisions of the platform.
 
+pub mod cli;
 mod data_folder;
+pub mod demo;
 mod error;
 mod first_start;
 pub mod host;
 mod http;
+pub mod logging;
+mod metrics;
+mod running;
+pub mod serve;
 pub mod settings;
+mod signals;
+mod tools;
 mod worker_files;
 
 pub use error::{Result, StartError};
+pub use first_start::{ADMINISTRATOR, DEFAULT};
+pub use running::{Running, start};

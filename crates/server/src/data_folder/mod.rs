@@ -9,8 +9,11 @@ mod written;
 mod tests;
 
 use std::fs::{self, DirBuilder};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use modelyard_types::ServerId;
 
 pub use key::Key;
 pub(crate) use written::{publish, remove, temporary, write_private};
@@ -56,6 +59,46 @@ impl DataFolder {
     /// The folder of stored files.
     pub fn objects(&self) -> PathBuf {
         self.path.join("objects")
+    }
+
+    /// The folder of unpacked packages.
+    pub fn packages(&self) -> PathBuf {
+        self.path.join("packages")
+    }
+
+    /// The folder of built environments.
+    pub fn environments(&self) -> PathBuf {
+        self.path.join("environments")
+    }
+
+    /// The folder of the runner: scratch of instances, and records of what runs.
+    pub fn instances(&self) -> PathBuf {
+        self.path.join("instances")
+    }
+
+    /// The folder of programs that were fetched.
+    pub fn tools(&self) -> PathBuf {
+        self.path.join("tools")
+    }
+
+    /// The folder of worker packages, one for each release that ran here.
+    pub fn worker(&self) -> PathBuf {
+        self.path.join("worker")
+    }
+
+    /// The id of the server that this folder belongs to; made at its first start.
+    pub fn server_id(&self) -> Result<ServerId> {
+        let path = self.path.join("server-id");
+        let failed = |e| StartError(format!("The file {} cannot be used: {e}.", path.display()));
+        match fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse().map_err(|_| failed(io::Error::other("it does not hold an id"))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let id = ServerId::new();
+                write_private(&path, &format!("{id}\n")).and_then(|_| publish(&path)).map_err(failed)?;
+                Ok(id)
+            }
+            Err(e) => Err(failed(e)),
+        }
     }
 
     /// The file with the first administrator's token.

@@ -93,6 +93,10 @@ settings! {
     unsafe_run: bool = "false";
     /// Memory for all instances together. Empty: four fifths of what this host, or the server's cgroup, has.
     instance_memory: Option<Size> = "";
+    /// How long a process of an instance may take to become ready.
+    init_time_limit: Period = "15 min";
+    /// How long a process of an instance may take to say goodbye.
+    stop_grace: Period = "10 s";
     /// The largest deployment package that can be uploaded.
     package_size_limit: Size = "2 GB";
     /// The most that a deployment package may unpack to.

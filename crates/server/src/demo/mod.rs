@@ -1,0 +1,64 @@
+//! `modelyard demo`: from nothing to a prediction, with the commands to try next.
+
+mod archive;
+mod client;
+mod progress;
+mod steps;
+
+use std::path::Path;
+use std::process::exit;
+
+use tempfile::TempDir;
+
+use crate::settings::{Address, Settings};
+use crate::signals::Signals;
+use crate::{Result, Running, StartError, start};
+
+/// What a step of the demo gives, or a sentence that says why not.
+type Step<T> = std::result::Result<T, String>;
+
+/// Runs the demo in a temporary folder, which is gone afterwards. Unless `once`, it goes on until Ctrl-C.
+pub async fn run(settings: Settings, once: bool) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    let folder = tempfile::Builder::new().prefix("modelyard-demo-").tempdir();
+    let folder = folder.map_err(|e| StartError(format!("No temporary folder can be made: {e}.")))?;
+    println!("Modelyard {}: a demo in {}", env!("CARGO_PKG_VERSION"), folder.path().display());
+
+    let running = progress::step("start a server", start(here(settings, folder.path()))).await?;
+    let shown = tokio::select! {
+        shown = steps::all(&running) => shown,
+        () = signals.next() => Err("it was interrupted".to_owned()),
+    };
+    if shown.is_ok() && !once {
+        println!("\n{}\n\nThe server goes on until Ctrl-C; then the folder is removed.", steps::what_to_try(&running));
+        signals.next().await;
+    }
+    end(running, folder, signals).await;
+    shown.map_err(|e| StartError(format!("The demo failed: {e}.")))
+}
+
+/// The settings of the host, in a place of our own. The code that runs is ours, so weak walls are good enough.
+fn here(settings: Settings, folder: &Path) -> Settings {
+    Settings {
+        data: folder.join("data"),
+        listen: Address("127.0.0.1:0".into()),
+        database_url: None,
+        unsafe_run: true,
+        ..settings
+    }
+}
+
+/// Stops the server and removes the folder, at once if another signal comes.
+async fn end(running: Running, folder: TempDir, mut signals: Signals) {
+    let hurried = tokio::select! {
+        () = running.stop() => false,
+        () = signals.next() => true,
+    };
+    let path = folder.path().to_owned();
+    if let Err(e) = folder.close() {
+        eprintln!("The folder {} could not be removed: {e}.", path.display());
+    }
+    if hurried {
+        exit(1);
+    }
+}

@@ -1,0 +1,185 @@
+//! A running server: all parts put together, and taken apart again in the right order.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use modelyard_control::Control;
+use modelyard_runner::interpreters::{self, Interpreter};
+use modelyard_runner::local::{LocalRunner, LocalSettings};
+use modelyard_runner::package;
+use modelyard_runner::walls::Walls;
+use modelyard_store::{Life, LogStore, Store, servers};
+use modelyard_types::{ServerId, Timestamp};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::data_folder::DataFolder;
+use crate::http::{self, Front};
+use crate::settings::{Settings, Size};
+use crate::{Result, StartError, first_start, host, metrics, tools, worker_files};
+
+/// After the last request was ended, clients have this long to take their answers.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A running server. It has to be stopped: dropping it leaves instances behind until the process ends.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whether this start made the installation.
+    pub first_start: bool,
+    front: Front,
+    control: Control,
+    runner: LocalRunner,
+    store: Store,
+    folder: DataFolder,
+    grace: Duration,
+}
+
+/// Starts a server: when this returns, requests are answered.
+pub async fn start(settings: Settings) -> Result<Running> {
+    host::raise_open_files();
+    metrics::start();
+    let folder = DataFolder::open(&settings.data)?;
+    let place = match &settings.database_url {
+        Some(url) => url.0.clone(),
+        None => {
+            folder.require_local()?;
+            folder.database().display().to_string()
+        }
+    };
+    // An address that is taken is told before anything is made.
+    let listener = http::bind(&settings.listen.0).await?;
+    let server = folder.server_id()?;
+    let (store, runner, interpreters) = tokio::join!(open_store(&place), open_runner(&settings, &folder, server), look());
+    let (store, runner) = (store?, runner?);
+    let first_start = first_start::ensure(&folder, &store).await?;
+    let control = control(&settings, &folder, &store, &runner, begin_life(&store, server).await?, interpreters).await?;
+    let router = modelyard_api::router(modelyard_api::App::new(control.clone(), api_settings(&settings)));
+    let front = Front::open(listener, router, limits(&settings))?;
+    let (address, grace) = (front.address, settings.shutdown_grace.0);
+    Ok(Running { address, first_start, front, control, runner, store, folder, grace })
+}
+
+impl Running {
+    /// The data folder, as an absolute path.
+    pub fn data(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The file that the first start wrote the administrator's token to.
+    pub fn admin_token(&self) -> PathBuf {
+        self.folder.admin_token()
+    }
+
+    /// The walls around user code.
+    pub fn walls(&self) -> &Walls {
+        self.runner.walls()
+    }
+
+    /// The rules, for those who look behind the scenes.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Stops: takes no more connections, lets running requests finish within the grace time, ends all instances, and
+    /// writes down what is known.
+    pub async fn stop(self) {
+        let until = Instant::now() + self.grace;
+        self.front.close();
+        let _ = timeout_at(until, self.front.closed()).await;
+        self.control.shut_down(until.saturating_duration_since(Instant::now())).await;
+        let _ = timeout(LAST_WORDS, self.front.closed()).await;
+        self.runner.shut_down().await;
+        self.control.logs().close().await;
+        self.store.close().await;
+    }
+}
+
+async fn open_store(place: &str) -> Result<Store> {
+    Store::open(place).await.map_err(|e| StartError(format!("The database cannot be opened: {e}.")))
+}
+
+async fn open_runner(settings: &Settings, folder: &DataFolder, server: ServerId) -> Result<LocalRunner> {
+    let failed = |e: std::io::Error| StartError(format!("Instances cannot be run: {e}."));
+    let worker = worker_files::lay_out(&folder.worker()).map_err(failed)?;
+    let mut local = LocalSettings::new(folder.instances(), worker, server.to_string());
+    local.required_level = settings.walls_level.0;
+    local.unsafe_run = settings.unsafe_run;
+    let opened = tokio::task::spawn_blocking(|| LocalRunner::open(local)).await;
+    opened.map_err(std::io::Error::other).and_then(|opened| opened).map_err(failed)
+}
+
+/// The interpreters of this host, the best of each minor version.
+async fn look() -> Vec<Interpreter> {
+    let mut found = interpreters::find().await;
+    let mut seen = std::collections::HashSet::new();
+    found.retain(|python| seen.insert(python.minor.clone()));
+    found
+}
+
+async fn begin_life(store: &Store, server: ServerId) -> Result<Life> {
+    let failed = |e| StartError(format!("The start cannot be noted in the database: {e}."));
+    let mut tx = store.begin().await.map_err(failed)?;
+    let life = servers::start(&mut tx, server, Timestamp::now()).await.map_err(failed)?;
+    tx.commit().await.map_err(failed)?;
+    Ok(life)
+}
+
+async fn control(
+    settings: &Settings,
+    folder: &DataFolder,
+    store: &Store,
+    runner: &LocalRunner,
+    life: Life,
+    interpreters: Vec<Interpreter>,
+) -> Result<Control> {
+    let failed = |e: &dyn std::fmt::Display| StartError(format!("The server cannot take up its work: {e}."));
+    let logs = match &settings.database_url {
+        Some(url) => LogStore::open(&url.0).await,
+        None => LogStore::open(&folder.logs().display().to_string()).await,
+    };
+    let logs = logs.map_err(|e| failed(&e))?;
+    let objects = modelyard_objects::Objects::local(&folder.objects()).map_err(|e| failed(&e))?;
+    let told = modelyard_control::Settings {
+        life,
+        runner: Arc::new(runner.clone()),
+        builder: tools::prepare(settings, folder, &interpreters),
+        checker: modelyard_control::settings::Checker,
+        interpreters,
+        package_limits: package::Limits {
+            zip_bytes: settings.package_size_limit.0,
+            unpacked_bytes: settings.package_unpacked_limit.0,
+            ..package::Limits::default()
+        },
+        packages: folder.packages(),
+        environments: folder.environments(),
+        memory_mb: instance_memory(settings) >> 20,
+        builds_at_once: settings.builds_at_once as usize,
+        build_limit: settings.build_time_limit.0,
+        init_limit: settings.init_time_limit.0,
+        drain_limit: settings.shutdown_grace.0,
+        stop_grace: settings.stop_grace.0,
+        log_retention: settings.log_retention.0,
+    };
+    Control::start(told, store.clone(), logs, objects).await.map_err(|e| failed(&e))
+}
+
+fn instance_memory(settings: &Settings) -> u64 {
+    settings.instance_memory.map_or_else(|| host::memory() / 5 * 4, |Size(bytes)| bytes)
+}
+
+fn api_settings(settings: &Settings) -> modelyard_api::Settings {
+    modelyard_api::Settings {
+        max_package: settings.package_size_limit.0,
+        render_metrics: Box::new(metrics::render),
+    }
+}
+
+fn limits(settings: &Settings) -> http::Limits {
+    http::Limits {
+        connections: settings.connection_limit as usize,
+        header_read: settings.header_read_timeout.0,
+        body_read: settings.body_read_timeout.0,
+    }
+}

@@ -1,0 +1,72 @@
+//! Gets the tools that environments are built with, behind the back of a start that should be quick.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use modelyard_runner::environments::{self, BuildUser, Builder};
+use modelyard_runner::interpreters::Interpreter;
+use modelyard_runner::uv::{self, Host, Index, IndexSettings};
+use tokio::sync::watch;
+
+use crate::data_folder::DataFolder;
+use crate::settings::Settings;
+
+/// Who builds environments, or why nobody can; nothing while that is being found out.
+pub(crate) type Found = watch::Receiver<Option<Result<Arc<Builder>, String>>>;
+
+/// The next try to get uv follows a failed one after this time.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Begins to look for uv, and fetches it when there is none. A failure is tried again and again.
+pub(crate) fn prepare(settings: &Settings, folder: &DataFolder, interpreters: &[Interpreter]) -> Found {
+    let (tell, found) = watch::channel(None);
+    let tools = folder.tools();
+    let index = index(settings, interpreters);
+    let pythons: Vec<_> = interpreters.iter().map(|python| python.path.clone()).collect();
+    let root = folder.environments();
+    let time_limit = settings.build_time_limit.0;
+    tokio::spawn(async move {
+        loop {
+            let builder = match uv::locate_or_fetch(&tools, &index, &pythons).await {
+                Ok(uv) => {
+                    let (root, index) = (root.clone(), index.clone());
+                    let user = BuildUser::default();
+                    open(environments::Settings { root, uv, index, user, time_limit }).await
+                }
+                Err(e) => Err(e.to_string()),
+            };
+            let done = builder.is_ok();
+            if let Err(reason) = &builder {
+                tracing::warn!("environments cannot be built for now: {reason}");
+            }
+            tell.send_replace(Some(builder));
+            if done {
+                // Whoever waits for the builder may come later than this.
+                return tell.closed().await;
+            }
+            tokio::select! {
+                () = tell.closed() => return,
+                () = tokio::time::sleep(AGAIN) => {}
+            }
+        }
+    });
+    found
+}
+
+async fn open(settings: environments::Settings) -> Result<Arc<Builder>, String> {
+    let opened = tokio::task::spawn_blocking(|| Builder::open(settings)).await;
+    let opened = opened.map_err(std::io::Error::other).and_then(|opened| opened);
+    opened.map(Arc::new).map_err(|e| format!("the folder of environments cannot be opened: {e}"))
+}
+
+fn index(settings: &Settings, interpreters: &[Interpreter]) -> Index {
+    let own = IndexSettings {
+        index_url: settings.index_url.clone(),
+        extra_index_urls: settings.extra_index_urls.clone(),
+        find_links: settings.find_links.clone(),
+        no_index: settings.no_index,
+        allowed: settings.allowed_indexes.clone(),
+    };
+    let prefixes = interpreters.iter().map(|python| python.base_prefix.clone()).collect();
+    Index::resolve(&own, &Host::current(prefixes))
+}
