@@ -3,6 +3,7 @@
 //! Each is asked itself (`-I`, so that nothing of the host's settings or the current folder runs), because a name on
 //! `PATH` may be a shim, a link or the Python of a virtual environment: what counts is the installation behind it.
 
+mod cache;
 mod places;
 
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+pub use cache::find_cached;
 use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncReadExt, process::Command, sync::Semaphore, task::JoinSet, time::timeout};
 
@@ -81,16 +83,28 @@ pub async fn find() -> Vec<Interpreter> {
 
 /// Asks each of `candidates` and keeps those that environments can be made from.
 pub async fn find_among(candidates: Vec<PathBuf>) -> Vec<Interpreter> {
+    newest_first(probe_all(candidates).await.into_iter().flatten().collect())
+}
+
+/// Asks each of `candidates`, some at a time; the answers come in their order.
+async fn probe_all(candidates: Vec<PathBuf>) -> Vec<Option<Interpreter>> {
     let turn = Arc::new(Semaphore::new(PROBES_AT_ONCE));
     let mut probes = JoinSet::new();
-    for candidate in candidates {
+    for (at, candidate) in candidates.into_iter().enumerate() {
         let turn = Arc::clone(&turn);
         probes.spawn(async move {
-            let _turn = turn.acquire().await.ok()?;
-            probe(&candidate).await
+            // The semaphore is never closed.
+            let Ok(_turn) = turn.acquire().await else { return (at, None) };
+            (at, probe(&candidate).await)
         });
     }
-    let mut found: Vec<Interpreter> = probes.join_all().await.into_iter().flatten().collect();
+    let mut answers = probes.join_all().await;
+    answers.sort_by_key(|(at, _)| *at);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// Each installation once, the newest first.
+fn newest_first(mut found: Vec<Interpreter>) -> Vec<Interpreter> {
     found.sort_by_key(|python| (std::cmp::Reverse(python.order()), python.base_prefix.clone(), python.path.clone()));
     found.dedup_by(|a, b| a.base_prefix == b.base_prefix && a.version == b.version);
     found
