@@ -3,7 +3,9 @@
 use serde_json::json;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{HttpMethod, Operation as Described, Parameter, ParameterBuilder, ParameterIn, PathItem};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required,
     ResponseBuilder, ServerBuilder, Type,
@@ -48,7 +50,8 @@ pub(crate) fn of(operations: &Operations) -> OpenApi {
         "token",
         SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("Authorization", token))),
     );
-    components.add_security_scheme("bearer", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()));
+    components
+        .add_security_scheme("bearer", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()));
     document
 }
 
@@ -93,11 +96,21 @@ fn find<'a>(item: &'a PathItem, method: &HttpMethod) -> Option<&'a Described> {
 /// Adds path parameters, security, the errors that can happen, and who may call it.
 fn complete(described: &mut Described, path: &str, demand: Demand) {
     described.parameters.get_or_insert_default().splice(0..0, path_parameters(path));
-    let mut errors = vec![("400", "The request breaks a rule"), ("429", "Too much at once"), ("500", "A failure of the server"), ("503", "The server cannot answer now")];
+    let mut errors = vec![
+        ("400", "The request breaks a rule"),
+        ("429", "Too much at once"),
+        ("500", "A failure of the server"),
+        ("503", "The server cannot answer now"),
+    ];
     if demand.scope != "public" {
-        errors.extend([("401", "Nobody is signed in"), ("403", "Not allowed"), ("404", "Not there, or not to be seen")]);
+        errors.extend([
+            ("401", "Nobody is signed in"),
+            ("403", "Not allowed"),
+            ("404", "Not there, or not to be seen"),
+        ]);
         let none: [&str; 0] = [];
-        described.security = Some(vec![SecurityRequirement::new("token", none), SecurityRequirement::new("bearer", none)]);
+        described.security =
+            Some(vec![SecurityRequirement::new("token", none), SecurityRequirement::new("bearer", none)]);
     }
     if described.request_body.is_some() {
         errors.extend([("409", "The name is taken, or the object is in use"), ("413", "The body is too large")]);
@@ -110,12 +123,12 @@ fn complete(described: &mut Described, path: &str, demand: Demand) {
     described.extensions.get_or_insert_default().merge(added);
 }
 
-fn path_parameters(path: &str) -> Vec<Parameter> {
+fn path_parameters(path: &str) -> Vec<RefOr<Parameter>> {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let parameter = |name: &str| {
         let text = ObjectBuilder::new().schema_type(Type::String).build();
         let builder = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
-        builder.required(Required::True).schema(Some(text)).build()
+        RefOr::T(builder.required(Required::True).schema(Some(text)).build())
     };
     names.map(parameter).collect()
 }
@@ -126,6 +139,7 @@ fn error_response(meaning: &str) -> RefOr<utoipa::openapi::Response> {
 }
 
 fn error_schema() -> utoipa::openapi::Schema {
-    let text = ObjectBuilder::new().schema_type(Type::String).description(Some("What is wrong, in a sentence.")).build();
+    let text =
+        ObjectBuilder::new().schema_type(Type::String).description(Some("What is wrong, in a sentence.")).build();
     ObjectBuilder::new().property("error", text).required("error").build().into()
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
 
 /// Bodies up to this size have arrived with their headers, or nearly so.

@@ -60,13 +60,15 @@ fn read_cursor(text: &str) -> Option<usize> {
 #[utoipa::path(get, path = "/projects/{project_name}/instance-types", tag = "Instances", params(Page),
     responses((status = 200, body = InstanceTypePage)))]
 async fn instance_types_list(
-    State(_): State<App>,
-    _: InProject<can::InstanceTypesList>,
+    State(_app): State<App>,
+    _on: InProject<can::InstanceTypesList>,
     agent: Agent,
     Query(page): Query<Page>,
 ) -> Response {
     match agent.0 {
-        Some(release) if release < PAGES_SINCE => Json(InstanceType::all().map(older).collect::<Vec<_>>()).into_response(),
+        Some(release) if release < PAGES_SINCE => {
+            Json(InstanceType::all().map(older).collect::<Vec<_>>()).into_response()
+        }
         _ => Json(paged(&page)).into_response(),
     }
 }

@@ -84,7 +84,8 @@ pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes> {
         return Err(Refusal(Error::TooLarge));
     }
     to_bytes(request.into_body(), limit).await.map_err(|cause| {
-        let too_large = std::error::Error::source(&cause).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
+        let too_large =
+            std::error::Error::source(&cause).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
         Refusal(if too_large { Error::TooLarge } else { Error::invalid("The body of the request broke off") })
     })
 }
@@ -92,6 +93,10 @@ pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes> {
 /// Reads a body and checks it; refuses in a sentence that names the field.
 fn parse<T: Checked>(body: &[u8]) -> Result<T, String> {
     check_depth(body)?;
+    // A list of values would pass for an object otherwise.
+    if matches!(body.trim_ascii().first(), Some(b'[')) {
+        return Err("The body must be a JSON object".to_owned());
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| words::of(&error))?;
     reader.end().map_err(|cause| format!("The body is not valid JSON: {cause}"))?;
@@ -138,7 +143,7 @@ mod tests {
         assert_snapshot!(told::<ProjectCreate>(r#"{"credits":NaN}"#), @"The body is not valid JSON: expected value at line 1 column 12");
         assert_snapshot!(told::<DeploymentVersionCreate>(r#"{"version":"v1","minimum_instances":"1"}"#), @"The field 'minimum_instances' must be a whole number, but got the string '1'");
         assert_snapshot!(told::<DeploymentVersionCreate>(r#"{"version":"v1","minimum_instances":1.5}"#), @"The field 'minimum_instances' must be a whole number, but got the number 1.5");
-        assert_snapshot!(told::<DeploymentVersionCreate>(r#"{"version":"v1","minimum_instances":1e300}"#), @"The field 'minimum_instances' must be a whole number, but got the number 1e300");
+        assert_snapshot!(told::<DeploymentVersionCreate>(r#"{"version":"v1","minimum_instances":1e300}"#), @"The field 'minimum_instances' must be a whole number, but got the number 1e+300");
         assert_snapshot!(told::<DeploymentVersionCreate>(r#"{"version":"v1","minimum_instances":9999999999999999999}"#), @"The field 'minimum_instances' must be a whole number within range, but got the number 9999999999999999999");
         assert_snapshot!(told::<DeploymentVersionCreate>(r#"{"version":"v1","static_ip":"True"}"#), @"The field 'static_ip' must be true or false, but got the string 'True'");
         assert_snapshot!(told::<DeploymentVersionCreate>(r#"{"version":"v1","scaling_strategy":"wild"}"#), @"The field 'scaling_strategy' must be one of default, moderate, but got 'wild'");

@@ -130,7 +130,10 @@ mod tests {
         assert_eq!(create["operationId"], "deployments_create");
         assert_eq!(create["x-permission"], "deployments.create");
         assert_eq!(create["parameters"][0]["name"], "project_name");
-        assert_eq!(create["responses"]["404"]["content"]["application/json"]["schema"]["$ref"], "#/components/schemas/Error");
+        assert_eq!(
+            create["responses"]["404"]["content"]["application/json"]["schema"]["$ref"],
+            "#/components/schemas/Error"
+        );
         assert!(create["security"].is_array());
         assert!(document["paths"]["/status"]["get"]["security"].is_null());
     }

@@ -69,7 +69,9 @@ async fn search(app: &App, project: ProjectId, window: Window, limit: i64, filte
     app.control().log_sink().barrier().await;
     let page = app.control().logs().search(project, &query).await?;
     if page.lines.is_empty() && page.stopped_at.is_some() {
-        return Err(invalid("The search looked at very many lines without finding one: name a deployment, or a shorter time"));
+        return Err(invalid(
+            "The search looked at very many lines without finding one: name a deployment, or a shorter time",
+        ));
     }
     Ok(page.lines)
 }

@@ -76,7 +76,7 @@ async fn organizations_create(
 #[utoipa::path(get, path = "/organizations/{organization_name}", tag = "Organizations",
     responses((status = 200, body = OrganizationDetail)))]
 async fn organizations_get(
-    State(_): State<App>,
+    State(_app): State<App>,
     on: InOrganization<can::OrganizationsGet>,
 ) -> Json<OrganizationDetail> {
     Json(detailed(on.organization))

@@ -41,7 +41,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     let kind = kind.as_bytes();
     let end = kind.iter().position(|byte| *byte == b';').unwrap_or(kind.len());
     let kind = kind[..end].trim_ascii();
-    let ends_with = |ending: &[u8]| kind.len() >= ending.len() && kind[kind.len() - ending.len()..].eq_ignore_ascii_case(ending);
+    let ends_with =
+        |ending: &[u8]| kind.len() >= ending.len() && kind[kind.len() - ending.len()..].eq_ignore_ascii_case(ending);
     kind.eq_ignore_ascii_case(b"application/json") || ends_with(b"+json")
 }
 

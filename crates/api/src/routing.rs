@@ -8,7 +8,7 @@
 //! use modelyard_api::{App, routing::Operations};
 //!
 //! #[utoipa::path(get, path = "/open")]
-//! async fn open_to_all(State(_): State<App>) {}
+//! async fn open_to_all(State(_app): State<App>) {}
 //!
 //! Operations::default().add(utoipa_axum::routes!(open_to_all), open_to_all);
 //! ```
@@ -20,7 +20,7 @@
 //! use modelyard_api::{App, access::Public, routing::Operations};
 //!
 //! #[utoipa::path(get, path = "/open")]
-//! async fn open_to_all(State(_): State<App>, _: Public) {}
+//! async fn open_to_all(State(_app): State<App>, _public: Public) {}
 //!
 //! Operations::default().add(utoipa_axum::routes!(open_to_all), open_to_all);
 //! ```
@@ -97,9 +97,9 @@ impl Operations {
         let (methods, id) = methods_of(&paths);
         let figures = Figures::new(&id);
         let measured = Measured { handler, figures: figures.clone() };
-        let router = methods.into_iter().fold(MethodRouter::new(), |router, method| {
-            router.merge(on(method.to_method_filter(), measured.clone()))
-        });
+        let router = methods
+            .into_iter()
+            .fold(MethodRouter::new(), |router, method| router.merge(on(method.to_method_filter(), measured.clone())));
         self.0.push(Operation { paths, schemas, demand: <T::Guard as Guard>::DEMAND, router, figures });
     }
 
@@ -126,13 +126,8 @@ fn methods_of(paths: &Paths) -> (Vec<utoipa::openapi::HttpMethod>, String) {
     use utoipa::openapi::HttpMethod::{Delete, Get, Patch, Post, Put};
     let mut found = (Vec::new(), String::new());
     for item in paths.paths.values() {
-        let operations = [
-            (Get, &item.get),
-            (Post, &item.post),
-            (Put, &item.put),
-            (Patch, &item.patch),
-            (Delete, &item.delete),
-        ];
+        let operations =
+            [(Get, &item.get), (Post, &item.post), (Put, &item.put), (Patch, &item.patch), (Delete, &item.delete)];
         for (method, operation) in operations {
             if let Some(operation) = operation {
                 found.0.push(method);

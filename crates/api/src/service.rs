@@ -24,7 +24,7 @@ pub(crate) fn add(all: &mut Operations) {
 
 /// Tell that the service works.
 #[utoipa::path(get, path = "/status", tag = "Service", responses((status = 200, body = Status)))]
-async fn service_status(State(_): State<App>, _: Public) -> Json<Status> {
+async fn service_status(State(_app): State<App>, _public: Public) -> Json<Status> {
     Json(Status { status: "ok" })
 }
 

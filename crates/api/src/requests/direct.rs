@@ -41,12 +41,7 @@ async fn run(
     how: How,
     payload: Payload,
 ) -> Result<Response> {
-    let new = DirectRequest {
-        body: payload.bytes,
-        text: payload.text,
-        timeout: how.timeout,
-        priority: how.priority,
-    };
+    let new = DirectRequest { body: payload.bytes, text: payload.text, timeout: how.timeout, priority: how.priority };
     let deployment = &on.deployment.name;
     let answer = app.control().direct_request(&on.actor, &on.project, deployment, version, new).await?;
     Ok(payload::answer(answer))

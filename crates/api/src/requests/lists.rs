@@ -92,7 +92,6 @@ fn statuses(text: &str) -> Result<Vec<RequestStatus>> {
 impl Wanted {
     fn filter(self) -> RequestFilter {
         RequestFilter {
-            deployment: None,
             version: None,
             statuses: self.status,
             from: self.start_date,
@@ -121,7 +120,7 @@ fn listed(view: RequestView) -> DeploymentRequestList {
     }
 }
 
-/// List the requests of a deployment.
+/// List the requests of a deployment's default version.
 #[utoipa::path(get, path = "/projects/{project_name}/deployments/{deployment_name}/requests", tag = "Requests",
     params(Wanted), responses((status = 200, body = Vec<DeploymentRequestList>)))]
 pub(super) async fn deployment_requests_list(
@@ -132,7 +131,11 @@ pub(super) async fn deployment_requests_list(
     if wanted.nothing {
         return Ok(Json(Vec::new()));
     }
-    let filter = RequestFilter { deployment: Some(on.deployment.id), ..wanted.filter() };
+    let default = on.deployment.default_version.as_ref().and_then(|name| on.deployment.versions.get(name));
+    let Some(default) = default else {
+        return Ok(Json(Vec::new()));
+    };
+    let filter = RequestFilter { version: Some(default.id), ..wanted.filter() };
     let found = app.control().list_requests(&on.project, &filter).await?;
     Ok(Json(found.into_iter().map(listed).collect()))
 }

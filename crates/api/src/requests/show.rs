@@ -121,7 +121,9 @@ mod tests {
 
     #[test]
     fn data_is_shown_as_json() {
-        let shown = |text: &'static str, plain| as_json(Some(Bytes::from_static(text.as_bytes())), plain).unwrap().unwrap().to_string();
+        let shown = |text: &'static str, plain| {
+            as_json(Some(Bytes::from_static(text.as_bytes())), plain).unwrap().unwrap().to_string()
+        };
         assert_eq!(shown(r#"{"x":1}"#, false), r#"{"x":1}"#);
         assert_eq!(shown("say \"hi\"", true), r#""say \"hi\"""#);
         assert!(as_json(None, true).unwrap().is_none());

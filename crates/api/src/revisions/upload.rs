@@ -62,9 +62,9 @@ async fn make(app: &App, on: &OnVersion<can::RevisionsCreate>, form: Form) -> Re
             Ok(control.copy_revision(&on.actor, project, deployment, version, &from, &of).await?)
         }
         (Some(_), ..) => Err(invalid("Give either a file, or source_deployment and source_version, not both")),
-        (None, None, None) => {
-            Err(invalid("Give a file with the code, or source_deployment and source_version to take the code of another version"))
-        }
+        (None, None, None) => Err(invalid(
+            "Give a file with the code, or source_deployment and source_version to take the code of another version",
+        )),
         (None, ..) => Err(invalid("source_deployment and source_version must be given together")),
     }
 }
