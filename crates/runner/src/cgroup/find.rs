@@ -73,6 +73,21 @@ impl Cgroups {
         }
     }
 
+    /// The installation's parent groups.
+    #[must_use]
+    pub fn folders(&self) -> Vec<PathBuf> {
+        self.places.iter().map(|place| place.folder().clone()).collect()
+    }
+
+    /// The same for parent groups of an earlier life that may have been elsewhere, and removes them.
+    pub fn clear_earlier(&self, folders: &[PathBuf]) {
+        let ours = self.folders();
+        let earlier = folders.iter().filter(|folder| !ours.contains(folder));
+        let earlier = Self { places: earlier.map(|folder| Place::V2(Vec::new(), folder.clone())).collect() };
+        earlier.clear();
+        earlier.remove();
+    }
+
     /// Removes the installation's parent groups, when nothing is left in them.
     pub fn remove(&self) {
         for place in &self.places {

@@ -66,6 +66,8 @@ impl LocalRunner {
         fs::create_dir_all(settings.records())?;
         records::end_all(&settings.records());
         cgroups.clear();
+        cgroups.clear_earlier(&records::parents(&settings.folder));
+        records::write_parents(&settings.folder, &cgroups.folders())?;
         clean::empty(&settings.scratch());
         let walls =
             walls::probe(&settings.launcher, &settings.scratch(), settings.uid_base, &cgroups, settings.at_most)?;

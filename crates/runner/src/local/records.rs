@@ -37,6 +37,19 @@ pub(super) fn remove(folder: &Path, name: &str) {
     let _ = fs::remove_file(folder.join(name));
 }
 
+/// The file with the parent cgroups of this life.
+const PARENTS: &str = "cgroups.json";
+
+/// The parent cgroups of the life before: a server started from another place has them elsewhere.
+pub(super) fn parents(folder: &Path) -> Vec<PathBuf> {
+    fs::read(folder.join(PARENTS)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}
+
+/// Writes the parent cgroups of this life down.
+pub(super) fn write_parents(folder: &Path, parents: &[PathBuf]) -> io::Result<()> {
+    fs::write(folder.join(PARENTS), serde_json::to_vec(parents)?)
+}
+
 /// Ends all that is written down, and forgets it.
 pub(super) fn end_all(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -163,7 +163,7 @@ return data";
     let (mut instance, process) = bench.request(code).await;
     let mark = format!("mark-{}", instance.spec.instance);
     instance.ask(&process, 1, &mark).unwrap();
-    assert_eq!(processes_with(&mark).len(), 1);
+    until("the child runs", || processes_with(&mark).len() == 1);
     process.kill();
     instance.ready();
     until("the child is gone", || processes_with(&mark).is_empty());

@@ -46,6 +46,17 @@ pub struct Bench {
     pub installation: String,
 }
 
+impl Drop for Bench {
+    /// After a test that failed; the others left nothing.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let cgroups = modelyard_runner::cgroup::Cgroups::find(&self.installation);
+            cgroups.clear();
+            cgroups.remove();
+        }
+    }
+}
+
 /// An instance of a bench.
 pub struct Instance {
     pub spec: Arc<InstanceSpec>,

@@ -62,7 +62,7 @@ return [os.getuid() != 0, os.path.exists('deployment.py')]";
     assert!(!instance.spec.package.join("beside").exists());
     let mark = format!("mark-{}", instance.spec.instance);
     instance.ask(&process, 2, &mark).unwrap();
-    assert_eq!(processes_with(&mark).len(), 1);
+    until("the child runs", || processes_with(&mark).len() == 1);
     crate::harness::hand(&process, 3, "die");
     assert_eq!(instance.gone().exit, Some(Exit::Status(3)));
     let again = instance.ready();

@@ -25,7 +25,7 @@ fn kill_and_follow(name: &str, at_most: u8) {
     let ids = lines.find_map(|line| line.split_once("serving ").map(|(_, ids)| ids.to_owned())).unwrap();
     let (instance, installation) = ids.split_once(' ').unwrap();
     // The first process, the worker and its child.
-    assert_eq!(processes_with(instance).len(), 3);
+    until("all three run", || processes_with(instance).len() == 3);
 
     server.kill().unwrap();
     server.wait().unwrap();
