@@ -22,6 +22,7 @@ pub enum Command {
     Serve(Flags),
     /// Print the settings in force and where each came from.
     Config {
+        /// Settings by flags.
         #[command(flatten)]
         flags: Flags,
         /// Print them as one JSON object.

@@ -51,7 +51,7 @@ pub async fn start(settings: Settings) -> Result<Running> {
     // An address that is taken is told before anything is made.
     let listener = http::bind(&settings.listen.0).await?;
     let server = folder.server_id()?;
-    let (store, runner, interpreters) = tokio::join!(open_store(&place), open_runner(&settings, &folder, server), look());
+    let (store, runner, interpreters) = tokio::join!(open_store(&place), open_runner(&settings, &folder, server), look(&folder));
     let (store, runner) = (store?, runner?);
     let first_start = first_start::ensure(&folder, &store).await?;
     let control = control(&settings, &folder, &store, &runner, begin_life(&store, server).await?, interpreters).await?;
@@ -88,9 +88,12 @@ impl Running {
         let until = Instant::now() + self.grace;
         self.front.close();
         let _ = timeout_at(until, self.front.closed()).await;
+        tracing::debug!("connections have ended, or their time has");
         self.control.shut_down(until.saturating_duration_since(Instant::now())).await;
+        tracing::debug!("what is known is written down");
         let _ = timeout(LAST_WORDS, self.front.closed()).await;
         self.runner.shut_down().await;
+        tracing::debug!("instances have ended");
         self.control.logs().close().await;
         self.store.close().await;
     }
@@ -111,8 +114,10 @@ async fn open_runner(settings: &Settings, folder: &DataFolder, server: ServerId)
 }
 
 /// The interpreters of this host, the best of each minor version.
-async fn look() -> Vec<Interpreter> {
-    let mut found = interpreters::find().await;
+async fn look(folder: &DataFolder) -> Vec<Interpreter> {
+    // Without the folder the answers are not kept, and the next start asks again.
+    let _ = std::fs::create_dir_all(folder.tools());
+    let mut found = interpreters::find_cached(&folder.tools().join("interpreters.json")).await;
     let mut seen = std::collections::HashSet::new();
     found.retain(|python| seen.insert(python.minor.clone()));
     found
@@ -145,7 +150,7 @@ async fn control(
         life,
         runner: Arc::new(runner.clone()),
         builder: tools::prepare(settings, folder, &interpreters),
-        checker: modelyard_control::settings::Checker,
+        worker: worker_files::lay_out(&folder.worker()).map_err(|e| failed(&e))?,
         interpreters,
         package_limits: package::Limits {
             zip_bytes: settings.package_size_limit.0,
@@ -156,7 +161,6 @@ async fn control(
         environments: folder.environments(),
         memory_mb: instance_memory(settings) >> 20,
         builds_at_once: settings.builds_at_once as usize,
-        build_limit: settings.build_time_limit.0,
         init_limit: settings.init_time_limit.0,
         drain_limit: settings.shutdown_grace.0,
         stop_grace: settings.stop_grace.0,

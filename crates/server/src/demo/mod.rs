@@ -55,6 +55,7 @@ async fn end(running: Running, folder: TempDir, mut signals: Signals) {
         () = signals.next() => true,
     };
     let path = folder.path().to_owned();
+    println!("\nRemoving {}", path.display());
     if let Err(e) = folder.close() {
         eprintln!("The folder {} could not be removed: {e}.", path.display());
     }
