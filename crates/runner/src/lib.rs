@@ -1,6 +1,7 @@
 //! Modelyard: runner.
 
 pub mod cgroup;
+pub mod check;
 pub mod environments;
 mod init;
 pub mod interpreters;

@@ -1,17 +1,18 @@
 //! Starts the programs that handle what users send: uv with the builds it runs, and the look at a package's code.
 //!
-//! A source package runs its own code when it is built, so these programs must not be us. When the server is root:
-//! - they get a user id of their own and can never get another one (`no_new_privs`);
-//! - they get a mount namespace in which home folders, temporary folders, `/run` and our data are empty, but for the
-//!   paths they are given (see [`super::view`]). That is also what makes a Python below `/root` usable: the folder of
-//!   mode 0700 is covered, and the interpreter appears in the cover at its own path;
-//! - they get a PID namespace whose end ends all of them, however they detached themselves.
+//! A source package runs its own code when it is built, so these programs must not be us:
+//! - They get a mount namespace in which home folders, temporary folders, `/run` and our data are empty, but for the
+//!   paths they are given (see [`super::view`]). That is also what makes a Python below `/root` usable by another user:
+//!   the folder of mode 0700 is covered, and the interpreter appears in the cover at its own path.
+//! - They get a PID namespace, whose end ends all of them, however they detached themselves.
+//! - When the server is root, they get a user id of their own. They can never get another one (`no_new_privs`).
 //!
-//! Where the host forbids namespaces even to root, the user id remains. When the server is an ordinary user they run as
-//! that user. The walls of worker processes are meant to take the place of this file's: [`spawn`] is the only door.
+//! An ordinary user makes these namespaces inside of a user namespace. Where the host forbids them, root still changes
+//! the user id, and an ordinary user's builds run as that user with nothing hidden; a warning says so. The walls of
+//! worker processes are meant to take the place of this file's: [`spawn`] is the only door.
 
 use std::{
-    ffi::{CString, OsStr, OsString},
+    ffi::{CStr, CString, OsStr, OsString},
     io,
     os::unix::{ffi::OsStrExt, process::CommandExt},
     path::{Path, PathBuf},
@@ -27,8 +28,6 @@ use tokio::{
 };
 
 use super::view::View;
-
-const NAMESPACES: libc::c_int = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC;
 
 /// The user that confined programs run as when the server is root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,24 +74,63 @@ pub(crate) fn changes_user() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Whether this host lets us make mount and PID namespaces; tried once.
-fn has_namespaces() -> bool {
+/// Whether this host lets us make namespaces; tried once.
+pub(super) fn has_namespaces() -> bool {
     static KNOWN: OnceLock<bool> = OnceLock::new();
     *KNOWN.get_or_init(|| {
-        let works = changes_user() && try_namespaces();
-        if changes_user() && !works {
-            tracing::warn!("this host refuses namespaces, so builds are kept apart by their user id alone");
+        let works = try_namespaces();
+        if !works {
+            tracing::warn!("this host refuses namespaces, so builds can see what their user can see");
         }
         works
     })
 }
 
 fn try_namespaces() -> bool {
-    let Ok(view) = View::plan(&[], &[]) else { return false };
+    let (Ok(view), Ok(namespaces)) = (View::plan(&[], &[]), Namespaces::plan()) else { return false };
     let mut trial = std::process::Command::new("/bin/true");
     // SAFETY: the closure only makes system calls on values that were made before the fork.
-    unsafe { trial.pre_exec(move || check(libc::unshare(NAMESPACES)).and_then(|()| view.enter())) };
+    unsafe { trial.pre_exec(move || namespaces.enter().and_then(|()| view.enter())) };
     trial.stdin(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// The namespaces of a program. An ordinary user may make them only inside of a user namespace.
+struct Namespaces {
+    flags: libc::c_int,
+    /// What to write where, so that the user is itself in its user namespace.
+    maps: Vec<(&'static CStr, String)>,
+}
+
+impl Namespaces {
+    fn plan() -> io::Result<Self> {
+        let flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC;
+        if changes_user() {
+            return Ok(Self { flags, maps: Vec::new() });
+        }
+        let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+        let maps = vec![
+            (c"/proc/self/setgroups", "deny".to_owned()),
+            (c"/proc/self/uid_map", format!("{uid} {uid} 1")),
+            (c"/proc/self/gid_map", format!("{gid} {gid} 1")),
+        ];
+        Ok(Self { flags: flags | libc::CLONE_NEWUSER, maps })
+    }
+
+    /// Runs in the child. The PID namespace holds only for the processes it makes from now on.
+    unsafe fn enter(&self) -> io::Result<()> {
+        // SAFETY (of all calls below): plain system calls; strings end in NUL or come with their length.
+        unsafe {
+            check(libc::unshare(self.flags))?;
+            for (path, text) in &self.maps {
+                let file = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+                check(file)?;
+                let written = libc::write(file, text.as_ptr().cast(), text.len());
+                check(if written < 0 { -1 } else { 0 })?;
+                libc::close(file);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Starts a program in its confinement, with its output in pipes and in a process group of its own.
@@ -143,14 +181,15 @@ async fn on_long_lived_thread(start: impl FnOnce() -> io::Result<Child> + Send +
 struct Walls {
     folder: CString,
     user: Option<BuildUser>,
-    view: Option<View>,
+    view: Option<(Namespaces, View)>,
     limits: Vec<(Resource, u64)>,
 }
 
 impl Walls {
     fn plan(confined: &Confined) -> io::Result<Self> {
         let user = changes_user().then_some(confined.user);
-        let view = if has_namespaces() { Some(View::plan(&confined.sees, &confined.hides)?) } else { None };
+        let plan = || Ok::<_, io::Error>((Namespaces::plan()?, View::plan(&confined.sees, &confined.hides)?));
+        let view = if has_namespaces() { Some(plan()?) } else { None };
         if user.is_some() && view.is_none() {
             reachable(&confined.sees)?;
         }
@@ -167,8 +206,8 @@ impl Walls {
         // SAFETY (of all calls below): plain system calls; strings end in NUL and outlive the calls.
         unsafe {
             libc::umask(0o022);
-            if let Some(view) = &self.view {
-                check(libc::unshare(NAMESPACES))?;
+            if let Some((namespaces, view)) = &self.view {
+                namespaces.enter()?;
                 fork_into_namespace()?;
                 view.enter()?;
             }

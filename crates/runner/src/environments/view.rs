@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     ffi::{CStr, CString},
     io::{self, Write},
+    mem::MaybeUninit,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     ptr,
@@ -122,9 +123,21 @@ impl Back {
             mount(Some(source), &self.path, None, libc::MS_BIND, None)?;
             let read_only = if self.writable { 0 } else { libc::MS_RDONLY };
             let flags = libc::MS_BIND | libc::MS_REMOUNT | libc::MS_NOSUID | libc::MS_NODEV | read_only;
-            mount(None, &self.path, None, flags, None)
+            mount(None, &self.path, None, flags | flags_of(&self.path), None)
         }
     }
+}
+
+/// The flags of the mount a path lies in that a user namespace may not take away from it.
+unsafe fn flags_of(path: &CStr) -> libc::c_ulong {
+    let mut about = MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: the string ends in NUL, and all-zero is a value of the structure, should the call fail.
+    let flags = unsafe {
+        libc::statvfs(path.as_ptr(), about.as_mut_ptr());
+        about.assume_init().f_flag
+    };
+    // These have the same values for `mount` as for `statvfs`.
+    flags & (libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC)
 }
 
 /// The folders to cover: the private ones, and those that the needed paths cannot be reached through.

@@ -41,7 +41,10 @@ impl Host {
 pub(super) fn candidates(host: &Host) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = host.path.iter().chain(&host.system).cloned().collect();
     let in_home = |below: &str| host.home.as_ref().map(|home| home.join(below));
-    let pyenv = host.pyenv.clone().or_else(|| in_home(".pyenv")).map(|root| root.join("versions"));
+    let pyenv = host.pyenv.clone().or_else(|| in_home(".pyenv"));
+    // Its shims are slow to ask and lead to nothing but its versions.
+    folders.retain(|folder| pyenv.as_ref().is_none_or(|root| *folder != root.join("shims")));
+    let pyenv = pyenv.map(|root| root.join("versions"));
     let data = host.data.clone().or_else(|| in_home(".local/share"));
     let uv = host.uv.clone().or_else(|| data.map(|data| data.join("uv/python")));
     for versions in pyenv.iter().chain(&uv) {
