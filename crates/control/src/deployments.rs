@@ -1,6 +1,6 @@
 //! The rules of deployments.
 
-use modelyard_store::{Refusal, Deployment, deployments, versions};
+use modelyard_store::{Deployment, Refusal, deployments, versions};
 use modelyard_types::audit::AuditAction;
 use modelyard_types::deployments::{DeploymentCreate, DeploymentUpdate};
 use modelyard_types::fields::{Field, PayloadType};
@@ -61,7 +61,8 @@ impl Control {
         new.output_fields = new_fields("output", new.output_type, change.output_fields, new.output_fields)?;
         let mut changes = Changes::default();
         if let Patch::Set(name) = change.default_version {
-            let version = versions::get_by_name(&mut tx, id, &name).await?.ok_or(Error::NotFound(Kind::DeploymentVersion))?;
+            let version =
+                versions::get_by_name(&mut tx, id, &name).await?.ok_or(Error::NotFound(Kind::DeploymentVersion))?;
             if old.default_version_id != Some(version.id) {
                 if version.status != VersionStatus::Available {
                     return Err(Error::invalid("Default cannot be set to an unavailable version"));
@@ -140,9 +141,9 @@ fn new_fields(
         Some(PayloadType::Plain) if !fields.is_empty() => {
             Err(Error::Invalid(format!("{side}_fields must be empty, since {side}_type is plain")))
         }
-        Some(PayloadType::Structured) if fields.is_empty() => Err(Error::Invalid(format!(
-            "{side}_fields must name at least one field, since {side}_type is structured"
-        ))),
+        Some(PayloadType::Structured) if fields.is_empty() => {
+            Err(Error::Invalid(format!("{side}_fields must name at least one field, since {side}_type is structured")))
+        }
         _ => Ok(fields),
     }
 }

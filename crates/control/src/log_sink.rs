@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use modelyard_store::logs::LogLine;
 use modelyard_store::LogStore;
+use modelyard_store::logs::LogLine;
 use tokio::sync::Notify;
 
 /// The most bytes of lines that may wait.

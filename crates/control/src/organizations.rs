@@ -1,6 +1,6 @@
 //! The rules of organizations.
 
-use modelyard_store::{Refusal, Organization, organizations};
+use modelyard_store::{Organization, Refusal, organizations};
 use modelyard_types::audit::AuditAction;
 use modelyard_types::organizations::{OrganizationCreate, OrganizationUpdate};
 use modelyard_types::{Error, Kind, OrganizationId, Patch, Result, Timestamp};
@@ -24,7 +24,10 @@ impl Control {
             name: new.name,
             subscription: new.subscription.filter(|name| !name.is_empty()).unwrap_or_else(|| FREE.to_owned()),
             subscription_start_date: None,
-            subscription_end_date: new.subscription_end_date.map(|date| checked_date("subscription_end_date", date)).transpose()?,
+            subscription_end_date: new
+                .subscription_end_date
+                .map(|date| checked_date("subscription_end_date", date))
+                .transpose()?,
             status: "active".into(),
             two_factor_forced: false,
             created_at: Timestamp::now(),
@@ -34,7 +37,8 @@ impl Control {
         organizations::insert(&mut tx, &organization).await.taken(taken)?;
         let event = format!("Created organization {}", organization.name);
         let place = Place::organization(organization.id);
-        audit::record(&mut tx, by, place, AuditAction::Create, ("organization", organization.name.as_str()), event).await?;
+        audit::record(&mut tx, by, place, AuditAction::Create, ("organization", organization.name.as_str()), event)
+            .await?;
         self.commit(tx, None).await?;
         Ok(organization)
     }
@@ -52,8 +56,10 @@ impl Control {
         let mut new = old.clone();
         new.name = change.name.or(new.name);
         new.subscription = change.subscription.or(new.subscription);
-        new.subscription_start_date = dated("subscription_start_date", change.subscription_start_date, new.subscription_start_date)?;
-        new.subscription_end_date = dated("subscription_end_date", change.subscription_end_date, new.subscription_end_date)?;
+        new.subscription_start_date =
+            dated("subscription_start_date", change.subscription_start_date, new.subscription_start_date)?;
+        new.subscription_end_date =
+            dated("subscription_end_date", change.subscription_end_date, new.subscription_end_date)?;
 
         let mut changes = Changes::default();
         changes.note("name", &old.name, &new.name);

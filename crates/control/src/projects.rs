@@ -1,6 +1,6 @@
 //! The rules of projects.
 
-use modelyard_store::{Refusal, Project, organizations, projects};
+use modelyard_store::{Project, Refusal, organizations, projects};
 use modelyard_types::audit::AuditAction;
 use modelyard_types::projects::{ProjectCreate, ProjectUpdate};
 use modelyard_types::{Error, Kind, Patch, ProjectId, Result, Timestamp};
@@ -72,7 +72,8 @@ impl Control {
         let taken = format!("project '{}' already exists", new.name);
         projects::update(&mut tx, &new).await.taken(taken)?;
         let event = changes.sentence(&format!("project {}", old.name));
-        audit::record(&mut tx, by, Place::project(id), AuditAction::Update, ("project", new.name.as_str()), event).await?;
+        audit::record(&mut tx, by, Place::project(id), AuditAction::Update, ("project", new.name.as_str()), event)
+            .await?;
         self.commit(tx, Some(id)).await?;
         Ok(new)
     }

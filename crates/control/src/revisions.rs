@@ -87,7 +87,8 @@ impl Control {
             return Err(Error::invalid("The revision is being built already"));
         }
         let trigger = "Rebuild triggered";
-        environments::assign(&mut tx, &by.email, &mut version, &mut revision, requirements_of(&package), trigger).await?;
+        environments::assign(&mut tx, &by.email, &mut version, &mut revision, requirements_of(&package), trigger)
+            .await?;
         environments::requeue(&mut revision, trigger);
         revisions::update(&mut tx, &revision).await?;
         version.status = status_while_building(&version);

@@ -19,8 +19,8 @@ pub struct Settings {
     pub runner: Arc<dyn Runner>,
     /// Who builds environments, or why nobody can; nothing while its tools are still being fetched.
     pub builder: watch::Receiver<Option<Result<Arc<Builder>, String>>>,
-    /// Who looks at code before it runs.
-    pub checker: Checker,
+    /// The folder that holds the `modelyard_worker` package.
+    pub worker: PathBuf,
     /// The interpreters on offer, one per minor version.
     pub interpreters: Vec<Interpreter>,
     /// What packages may hold.
@@ -33,8 +33,6 @@ pub struct Settings {
     pub memory_mb: u64,
     /// How many builds run at once.
     pub builds_at_once: usize,
-    /// How long a build may take.
-    pub build_limit: Duration,
     /// How long a process may take to become ready.
     pub init_limit: Duration,
     /// How long an instance that is stopped may take to finish the requests it began.
@@ -57,15 +55,3 @@ impl Settings {
 }
 
 const GONE: &str = "The server is stopping";
-
-// Stands in until the runner has it.
-#[allow(missing_docs)]
-pub struct Found { pub has_request: Option<bool>, pub has_requests: Option<bool> }
-#[allow(missing_docs)]
-pub struct Checker;
-impl Checker {
-    #[allow(missing_docs)]
-    pub async fn look(&self, _: &Interpreter, _: &std::path::Path, _: &str) -> Result<Found, String> {
-        Ok(Found { has_request: None, has_requests: None })
-    }
-}

@@ -8,7 +8,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 /// The memory that the server may use, in bytes: that of the machine, or less where a cgroup says so.
 pub fn memory() -> u64 {
     let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let limits = limit_files(&cgroups).into_iter().filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
+    let limits =
+        limit_files(&cgroups).into_iter().filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
     limits.chain(machine_memory()).min().unwrap_or(2 << 30)
 }
 
@@ -42,7 +43,9 @@ fn limit_files(cgroups: &str) -> Vec<PathBuf> {
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
         let (top, file) = match controllers {
             "" => ("/sys/fs/cgroup", "memory.max"),
-            names if names.split(',').any(|name| name == "memory") => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            names if names.split(',').any(|name| name == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
             _ => continue,
         };
         for folder in Path::new(path.trim_start_matches('/')).ancestors() {
@@ -60,13 +63,16 @@ mod tests {
     fn limits_are_looked_for_in_our_cgroup_and_all_above() {
         let files = limit_files("4:cpu,memory:/a/b\n2:pids:/x\n0::/c\n");
         let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
-        assert_eq!(files, [
-            "/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/a/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/c/memory.max",
-            "/sys/fs/cgroup/memory.max",
-        ]);
+        assert_eq!(
+            files,
+            [
+                "/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory/a/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                "/sys/fs/cgroup/c/memory.max",
+                "/sys/fs/cgroup/memory.max",
+            ]
+        );
     }
 
     #[test]

@@ -51,10 +51,14 @@ pub async fn start(settings: Settings) -> Result<Running> {
     // An address that is taken is told before anything is made.
     let listener = http::bind(&settings.listen.0).await?;
     let server = folder.server_id()?;
-    let (store, runner, interpreters) = tokio::join!(open_store(&place), open_runner(&settings, &folder, server), look(&folder));
+    let worker = worker_files::lay_out(&folder.worker())
+        .map_err(|e| StartError(format!("The worker package cannot be laid out: {e}.")))?;
+    let (store, runner, interpreters) =
+        tokio::join!(open_store(&place), open_runner(&settings, &folder, &worker, server), look(&folder));
     let (store, runner) = (store?, runner?);
     let first_start = first_start::ensure(&folder, &store).await?;
-    let control = control(&settings, &folder, &store, &runner, begin_life(&store, server).await?, interpreters).await?;
+    let control =
+        control(&settings, &folder, worker, &store, &runner, begin_life(&store, server).await?, interpreters).await?;
     let router = modelyard_api::router(modelyard_api::App::new(control.clone(), api_settings(&settings)));
     let front = Front::open(listener, router, limits(&settings))?;
     let (address, grace) = (front.address, settings.shutdown_grace.0);
@@ -103,10 +107,9 @@ async fn open_store(place: &str) -> Result<Store> {
     Store::open(place).await.map_err(|e| StartError(format!("The database cannot be opened: {e}.")))
 }
 
-async fn open_runner(settings: &Settings, folder: &DataFolder, server: ServerId) -> Result<LocalRunner> {
+async fn open_runner(settings: &Settings, folder: &DataFolder, worker: &Path, server: ServerId) -> Result<LocalRunner> {
     let failed = |e: std::io::Error| StartError(format!("Instances cannot be run: {e}."));
-    let worker = worker_files::lay_out(&folder.worker()).map_err(failed)?;
-    let mut local = LocalSettings::new(folder.instances(), worker, server.to_string());
+    let mut local = LocalSettings::new(folder.instances(), worker.to_owned(), server.to_string());
     local.required_level = settings.walls_level.0;
     local.unsafe_run = settings.unsafe_run;
     let opened = tokio::task::spawn_blocking(|| LocalRunner::open(local)).await;
@@ -134,6 +137,7 @@ async fn begin_life(store: &Store, server: ServerId) -> Result<Life> {
 async fn control(
     settings: &Settings,
     folder: &DataFolder,
+    worker: PathBuf,
     store: &Store,
     runner: &LocalRunner,
     life: Life,
@@ -150,7 +154,7 @@ async fn control(
         life,
         runner: Arc::new(runner.clone()),
         builder: tools::prepare(settings, folder, &interpreters),
-        worker: worker_files::lay_out(&folder.worker()).map_err(|e| failed(&e))?,
+        worker,
         interpreters,
         package_limits: package::Limits {
             zip_bytes: settings.package_size_limit.0,
@@ -174,10 +178,7 @@ fn instance_memory(settings: &Settings) -> u64 {
 }
 
 fn api_settings(settings: &Settings) -> modelyard_api::Settings {
-    modelyard_api::Settings {
-        max_package: settings.package_size_limit.0,
-        render_metrics: Box::new(metrics::render),
-    }
+    modelyard_api::Settings { max_package: settings.package_size_limit.0, render_metrics: Box::new(metrics::render) }
 }
 
 fn limits(settings: &Settings) -> http::Limits {

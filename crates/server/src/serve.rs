@@ -49,7 +49,10 @@ fn introduction(running: &Running) -> String {
         format!("  data folder    {}", running.data().display()),
     ];
     if running.first_start {
-        lines.push(format!("  key            {}{made}: keep a copy where backups go", running.data().join("key").display()));
+        lines.push(format!(
+            "  key            {}{made}: keep a copy where backups go",
+            running.data().join("key").display()
+        ));
     }
     if token.exists() {
         let who = first_start::ADMINISTRATOR;

@@ -142,9 +142,9 @@ impl ProjectSnapshot {
             name: project.name.to_string(),
             organization: project.organization_id,
             organization_name,
-            suspended: project.suspended.then(|| {
-                project.suspended_reason.unwrap_or_else(|| "The project is suspended".to_owned())
-            }),
+            suspended: project
+                .suspended
+                .then(|| project.suspended_reason.unwrap_or_else(|| "The project is suspended".to_owned())),
             deployments,
             versions,
         }

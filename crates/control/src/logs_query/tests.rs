@@ -79,7 +79,9 @@ fn refusals_show_the_place() {
     assert!(told(parse("|~ `(a{500}){500}`")).contains("not a regular expression"));
     assert!(told(parse(&"| level=`x`".repeat(300))).contains("at most 200 tests"));
     assert!(told(parse(&"x".repeat(100_000))).contains("at most"));
-    for broken in ["|", "| ", "| and", "| level=`x` and", "| level=`x` or", "|=", "=", "\u{e9}", "|=\"\\", "| level=\"\\q\""] {
+    for broken in
+        ["|", "| ", "| and", "| level=`x` and", "| level=`x` or", "|=", "=", "\u{e9}", "|=\"\\", "| level=\"\\q\""]
+    {
         assert!(parse(broken).is_err(), "{broken}");
     }
 }
@@ -93,7 +95,11 @@ fn filters_of_old_clients_are_labels() {
     let here = line("x", "v1", None);
     let of = |json: &str| filters(&body(json));
     assert!(of("{}").unwrap().passes(&here));
-    assert!(of(r#"{"filters":{"deployment_name":"a","deployment_version":"v1","pipeline_name":null}}"#).unwrap().passes(&here));
+    assert!(
+        of(r#"{"filters":{"deployment_name":"a","deployment_version":"v1","pipeline_name":null}}"#)
+            .unwrap()
+            .passes(&here)
+    );
     assert!(!of(r#"{"filters":{"deployment_name":"b"}}"#).unwrap().passes(&here));
     assert!(!of(r#"{"filters":{"system":true}}"#).unwrap().passes(&here));
     assert_snapshot!(told(of(r#"{"filters":{"deployment_version":"v1"}}"#)), @"filters: deployment_version needs deployment_name beside it");

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use modelyard_runner::check::{self, Found, Look};
+use modelyard_runner::environments::BuildUser;
 use modelyard_runner::package;
 use modelyard_store::environments::builds as environment_builds;
 use modelyard_store::logs::{Level, LogLabels, LogLine};
@@ -102,11 +104,21 @@ async fn look(control: &Control, revision: &Revision) -> Result<Result<Looked, S
     let Some(interpreter) = settings.interpreters.iter().find(|it| it.minor == minor) else {
         return Ok(Err(format!("Python {minor} is no longer installed on this server")));
     };
-    let looked = settings.checker.look(interpreter, &folder, &revision.main_file).await;
-    Ok(looked.map(|found| Looked {
-        has_request: found.has_request.unwrap_or(true),
-        has_requests: found.has_requests.unwrap_or(true),
-    }))
+    let look = Look {
+        interpreter,
+        worker: &settings.worker,
+        package: &folder,
+        main_file: &revision.main_file,
+        user: BuildUser::default(),
+    };
+    let found = check::look(&look).await.map_err(|cause| Error::internal("looking at a package's code", cause))?;
+    Ok(match found {
+        // What shows only when the code runs counts as there.
+        Found::Deployment { has_request, has_requests } => {
+            Ok(Looked { has_request: has_request.unwrap_or(true), has_requests: has_requests.unwrap_or(true) })
+        }
+        Found::Broken { message, .. } => Err(message),
+    })
 }
 
 async fn finish(control: &Control, mut revision: Revision, outcome: Result<Looked, String>) -> Result<()> {

@@ -105,11 +105,10 @@ fn make<'a>(
 async fn try_make(control: &Control, build: &EnvironmentBuild, target: &Target) -> Made {
     let settings = control.settings();
     let builder = settings.builder().await?;
-    let interpreter = settings
-        .interpreters
-        .iter()
-        .find(|it| it.minor == target.environment.interpreter)
-        .ok_or_else(|| format!("Python {} is no longer installed on this server", target.environment.interpreter))?;
+    let interpreter =
+        settings.interpreters.iter().find(|it| it.minor == target.environment.interpreter).ok_or_else(|| {
+            format!("Python {} is no longer installed on this server", target.environment.interpreter)
+        })?;
     let log = |line: &str| log(control, build, target, Level::Info, line);
     let spec = Spec {
         requirements: &target.made_of.requirements,
@@ -126,12 +125,7 @@ async fn try_make(control: &Control, build: &EnvironmentBuild, target: &Target) 
     })
 }
 
-async fn finish(
-    control: &Control,
-    mut build: EnvironmentBuild,
-    target: &Target,
-    outcome: Made,
-) -> Result<()> {
+async fn finish(control: &Control, mut build: EnvironmentBuild, target: &Target, outcome: Made) -> Result<()> {
     if control.0.loops.stop().is_cancelled() {
         // The server is stopping; the next life takes it up.
         return Ok(());

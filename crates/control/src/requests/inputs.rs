@@ -64,8 +64,8 @@ fn plain(body: Bytes, text: bool) -> Result<(Bytes, u8)> {
         };
     }
     check_depth(&body).map_err(Error::Invalid)?;
-    let value: &RawValue =
-        serde_json::from_slice(&body).map_err(|cause| Error::Invalid(format!("The body is not valid JSON: {cause}")))?;
+    let value: &RawValue = serde_json::from_slice(&body)
+        .map_err(|cause| Error::Invalid(format!("The body is not valid JSON: {cause}")))?;
     match value.get().as_bytes().first() {
         // A JSON string is unwrapped by the worker; a list is a list of strings.
         Some(b'"') => Ok((body, 0)),

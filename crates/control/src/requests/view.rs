@@ -106,7 +106,11 @@ impl Control {
     }
 
     /// Requests of a project that pass a filter, without their data.
-    pub async fn list_requests(&self, project: &Arc<ProjectSnapshot>, filter: &RequestFilter) -> Result<Vec<RequestView>> {
+    pub async fn list_requests(
+        &self,
+        project: &Arc<ProjectSnapshot>,
+        filter: &RequestFilter,
+    ) -> Result<Vec<RequestView>> {
         let wanted = usize::try_from(filter.offset + filter.limit).unwrap_or(usize::MAX);
         let live = self.0.live.filter(|request| request.project.id == project.id && filter.passes(request));
         let mut found: Vec<Request> = live.iter().map(|live| live.row().0).collect();

@@ -104,7 +104,8 @@ impl Listener for InstanceListener {
         match event {
             ProcessEvent::Phase { phase, took } => {
                 tracing::debug!(instance = %from.instance, phase = phase.name(), micros = took.as_micros() as u64, "start phase");
-                metrics::histogram!("modelyard_start_phase_seconds", "phase" => phase.name()).record(took.as_secs_f64());
+                metrics::histogram!("modelyard_start_phase_seconds", "phase" => phase.name())
+                    .record(took.as_secs_f64());
             }
             ProcessEvent::Ready { process, .. } => self.ready(from, process),
             ProcessEvent::Started(ticket) => {

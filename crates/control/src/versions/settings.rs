@@ -110,9 +110,7 @@ pub(super) fn differences(old: &Version, new: &Version) -> Changes {
 
 /// Whether running instances were started with something that changed.
 pub(super) fn needs_new_instances(old: &Version, new: &Version) -> bool {
-    old.instance_type != new.instance_type
-        || old.instance_processes != new.instance_processes
-        || old.name != new.name
+    old.instance_type != new.instance_type || old.instance_processes != new.instance_processes || old.name != new.name
 }
 
 /// The chosen kind of instance; older clients give its memory instead.

@@ -19,7 +19,8 @@ impl Lock {
     pub(super) fn take(folder: &Path) -> Result<Self> {
         let path = folder.join("lock");
         let failed = |e: std::io::Error| StartError(format!("The lock {} cannot be taken: {e}.", path.display()));
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => file,
             Err((_, Errno::EWOULDBLOCK)) => return Err(taken(folder, &path)),

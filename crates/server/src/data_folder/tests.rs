@@ -31,7 +31,10 @@ fn a_folder_lets_one_server_in_at_a_time() {
     let first = DataFolder::open(base.path()).unwrap();
 
     let again = sentence(DataFolder::open(base.path()));
-    assert!(again.starts_with(&format!("Another server (process {}) uses the data folder", std::process::id())), "{again}");
+    assert!(
+        again.starts_with(&format!("Another server (process {}) uses the data folder", std::process::id())),
+        "{again}"
+    );
 
     drop(first);
     DataFolder::open(base.path()).unwrap();

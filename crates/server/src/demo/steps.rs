@@ -65,7 +65,8 @@ fn flower() -> Value {
 
 async fn create(client: &Client) -> Step<()> {
     let number = |name: &str| json!({ "name": name, "data_type": "double" });
-    let inputs: Vec<_> = ["sepal_length", "sepal_width", "petal_length", "petal_width"].into_iter().map(number).collect();
+    let inputs: Vec<_> =
+        ["sepal_length", "sepal_width", "petal_length", "petal_width"].into_iter().map(number).collect();
     let deployment = json!({
         "name": "iris",
         "description": "Tells iris species apart",
@@ -92,7 +93,9 @@ async fn build(client: &Client, revision: &str) -> Step<()> {
         shown |= show_new_lines(client, &mut since).await?;
         match state["status"].as_str() {
             Some("success") => break,
-            Some("failed") => return Err(format!("the build failed: {}", state["error_message"].as_str().unwrap_or("?"))),
+            Some("failed") => {
+                return Err(format!("the build failed: {}", state["error_message"].as_str().unwrap_or("?")));
+            }
             _ => tokio::time::sleep(LOOK).await,
         }
     }

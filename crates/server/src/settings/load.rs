@@ -93,7 +93,9 @@ fn read_file(path: &Path) -> Result<Vec<(String, String)>, String> {
         .into_iter()
         .map(|(key, value)| {
             let text = written(&value).ok_or_else(|| {
-                format!("The setting {key} in the file {place} must be a text, a number, true, false, or a list of texts.")
+                format!(
+                    "The setting {key} in the file {place} must be a text, a number, true, false, or a list of texts."
+                )
             })?;
             Ok((key, text))
         })
@@ -107,7 +109,8 @@ fn written(value: &toml::Value) -> Option<String> {
         toml::Value::Integer(number) => Some(number.to_string()),
         toml::Value::Boolean(flag) => Some(flag.to_string()),
         toml::Value::Array(items) => {
-            let items: Option<Vec<_>> = items.iter().map(|item| item.as_str().filter(|item| !item.contains(','))).collect();
+            let items: Option<Vec<_>> =
+                items.iter().map(|item| item.as_str().filter(|item| !item.contains(','))).collect();
             Some(items?.join(","))
         }
         _ => None,
@@ -125,7 +128,9 @@ fn unknown_variable(variable: &str) -> String {
     let variables = TABLE.iter().map(Entry::variable).chain([FILE_VARIABLE.to_owned()]);
     match nearest(variable, variables) {
         Some(near) => format!("The environment sets {variable}, which is not a setting. Did you mean {near}?"),
-        None => format!("The environment sets {variable}, which is not a setting. `modelyard config` lists those there are."),
+        None => format!(
+            "The environment sets {variable}, which is not a setting. `modelyard config` lists those there are."
+        ),
     }
 }
 

@@ -18,8 +18,9 @@ pub fn as_text(in_force: &InForce) -> String {
 
 /// An object with, for each setting, its value and where it came from.
 pub fn as_json(in_force: &InForce) -> Value {
-    let settings: Map<_, _> =
-        rows(in_force).map(|(key, value, origin)| (key.to_owned(), json!({ "value": value, "from": origin }))).collect();
+    let settings: Map<_, _> = rows(in_force)
+        .map(|(key, value, origin)| (key.to_owned(), json!({ "value": value, "from": origin })))
+        .collect();
     Value::Object(settings)
 }
 

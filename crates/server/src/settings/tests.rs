@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use super::*;
 
-fn given(file: Option<&str>, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> (tempfile::TempDir, Given) {
+fn given(
+    file: Option<&str>,
+    environment: &[(&str, &str)],
+    flags: &[(&'static str, &str)],
+) -> (tempfile::TempDir, Given) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("modelyard.toml");
     if let Some(text) = file {
@@ -125,7 +129,9 @@ fn sizes_and_times_are_read_as_people_write_them() {
 
 #[test]
 fn a_password_is_never_shown() {
-    for url in ["postgres://me:hunter2@db:5432/x", "postgres://me@db/x?password=hunter2", "postgres://me:a@hunter2@db/x"] {
+    for url in
+        ["postgres://me:hunter2@db:5432/x", "postgres://me@db/x?password=hunter2", "postgres://me:a@hunter2@db/x"]
+    {
         let (_folder, given) = given(None, &[("MODELYARD_DATABASE_URL", url)], &[]);
         let in_force = load(&given).unwrap();
         assert_eq!(in_force.settings.database_url.as_ref().unwrap().0, url);
