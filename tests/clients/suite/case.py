@@ -109,10 +109,13 @@ class Case(unittest.TestCase):
 
     @classmethod
     def ended(cls, deployment: str, revision: str, version: str = "v1") -> typing.Any:
-        """The revision, once it works or failed."""
+        """The revision, once it works or failed; older releases know it as a build."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
-            found = cls.api.revisions_get(cls.project, deployment, revision_id=revision, version=version)
+            if RELEASE >= (4,):
+                found = cls.api.revisions_get(cls.project, deployment, revision_id=revision, version=version)
+            else:
+                found = cls.api.builds_get(cls.project, revision, deployment, version)
             if found.status in ("success", "failed"):
                 return found
             time.sleep(0.1)

@@ -46,7 +46,7 @@ class Deployments(Case):
         self.plain("taken")
         again = ubiops.DeploymentCreate(name="taken", input_type="plain", output_type="plain")
         sentence = self.refused(409, self.api.deployments_create, self.project, again)
-        self.assertEqual(sentence, "Deployment 'taken' already exists")
+        self.assertEqual(sentence, "deployment 'taken' already exists")
 
     def test_deleted_deployments_are_gone(self) -> None:
         self.structured("gone")

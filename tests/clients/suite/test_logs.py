@@ -59,7 +59,7 @@ class Logs(Case):
         logs = [line.log for line in lines]
         self.assertIn("woke up as v1", logs)
         self.assertEqual(logs[-1], "asked with here")
-        self.assertEqual(lines[-1].metadata["deployment_request_id"], self.request)
+        self.assertEqual(lines[-1].metadata.deployment_request_id, self.request)
         self.assertEqual([line.timestamp for line in lines], sorted(line.timestamp for line in lines))
         later = self.api.logs_list(self.project, query=query, start=lines[-1].timestamp + 1, end=time.time_ns())
         self.assertEqual(later, [])

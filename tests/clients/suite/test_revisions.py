@@ -61,7 +61,7 @@ class Revisions(Case):
         first = listed[-1]
         self.assertEqual(first.version, "v1")
         shown = self.api.revisions_get(self.project, "d", revision_id=first.id, version="v1")
-        self.assertEqual(shown.status, "success")
+        self.assertEqual(self.ended("d", shown.id).status, "success")
         self.assertIn("@", shown.created_by)
 
     def test_code_can_be_had_back(self) -> None:
