@@ -60,8 +60,7 @@ pub struct InstanceSpec {
     pub python: PathBuf,
     /// Folders that instances see read-only at their own absolute path: the environment, the interpreter's real prefix.
     pub readable: Vec<PathBuf>,
-    /// The folder of the unpacked package. Where instances have user ids of their own, its files must be readable by all, and
-    /// writable by all where user code shall be able to change them (it never changes the originals).
+    /// The folder of the unpacked package. User code sees it as its own and may change it; the originals never change.
     pub package: PathBuf,
     /// Environment variables of the user's code. Nothing of the server's own environment is inherited.
     pub env: Vec<(String, String)>,

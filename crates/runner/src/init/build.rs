@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{Mode, umask};
 
 use super::orders::{Plan, Step};
-use super::{copy, mounts, privileges};
+use super::{copy, mounts, owned, privileges};
 
 /// Memory for the folders and small files of the root itself.
 const ROOT_BYTES: u64 = 16 << 20;
@@ -15,13 +16,13 @@ const ROOT_BYTES: u64 = 16 << 20;
 /// How willing the kernel is to end this process and its workers when the host's memory is short: before the server.
 const OOM_SCORE: &str = "800";
 
-/// Builds the root, goes there, and gives up all rights.
-pub(super) fn all(plan: &Plan) -> Result<(), String> {
+/// Builds the root, goes there, and gives up all rights. The translation makes the server's files the instance's.
+pub(super) fn all(plan: &Plan, translation: Option<&OwnedFd>) -> Result<(), String> {
     umask(Mode::empty());
     let _ = nix::unistd::setsid();
     let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     match &plan.root {
-        Some(root) => root_at(Path::new(root), plan)?,
+        Some(root) => root_at(Path::new(root), plan, translation)?,
         None => plan.steps.iter().try_for_each(|step| copies(step, plan))?,
     }
     umask(Mode::from_bits_truncate(0o022));
@@ -29,17 +30,17 @@ pub(super) fn all(plan: &Plan) -> Result<(), String> {
     nix::unistd::chdir(plan.folder.as_str()).map_err(|e| format!("the folder {} cannot be entered: {e}", plan.folder))
 }
 
-fn root_at(root: &Path, plan: &Plan) -> Result<(), String> {
+fn root_at(root: &Path, plan: &Plan, translation: Option<&OwnedFd>) -> Result<(), String> {
     mounts::make_private().map_err(|e| format!("mounts cannot be kept private: {e}"))?;
     mounts::memory(root, 0o755, ROOT_BYTES).map_err(|e| format!("no folder in memory for the root: {e}"))?;
     let _ = nix::unistd::sethostname("instance");
     for step in &plan.steps {
-        take(root, step, plan).map_err(|e| format!("{} cannot be put up: {e}", named(step)))?;
+        take(root, step, plan, translation).map_err(|e| format!("{} cannot be put up: {e}", named(step)))?;
     }
     mounts::become_root(root).map_err(|e| format!("the root cannot be changed: {e}"))
 }
 
-fn take(root: &Path, step: &Step, plan: &Plan) -> io::Result<()> {
+fn take(root: &Path, step: &Step, plan: &Plan, translation: Option<&OwnedFd>) -> io::Result<()> {
     let place = |at: &str| -> PathBuf { root.join(at.trim_start_matches('/')) };
     match step {
         Step::Folder { at, mode } => mounts::folder(&place(at), *mode),
@@ -73,10 +74,12 @@ fn take(root: &Path, step: &Step, plan: &Plan) -> io::Result<()> {
             mounts::folder(&at, 0o555)?;
             Ok(mounts::proc(&at)?)
         }
-        Step::Overlay { at, lower, upper, work } => {
+        Step::Overlay { at, lower, view, upper, work } => {
             let at = place(at);
             mounts::folder(&at, 0o755)?;
-            Ok(mounts::overlay(&at, lower, upper, work)?)
+            // What the kernel or the file system cannot translate stays the server's, and is read-only to the workers.
+            let mine = translation.filter(|of| owned::mount(Path::new(lower), Path::new(view), of).is_ok());
+            Ok(mounts::overlay(&at, if mine.is_some() { view } else { lower }, upper, work)?)
         }
         Step::Copy { from, to } => copy::tree(Path::new(from), Path::new(to), plan.ids),
     }

@@ -1,6 +1,6 @@
 //! Finding processes by their parents.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 
 use nix::sys::signal::{Signal, kill};
@@ -45,12 +45,22 @@ pub(super) fn kill_tree(worker: Pid) {
     }
 }
 
-/// Ends all descendants of this process, which adopts orphans, until none is left.
+/// Ends all descendants of this process, which adopts orphans, until none is left. They are stopped first: what stands still
+/// cannot fork away.
 pub(super) fn kill_all() {
+    let mut stopped: HashSet<Pid> = HashSet::new();
     loop {
         let below = of(nix::unistd::getpid());
         if below.is_empty() {
             return;
+        }
+        let moving: Vec<Pid> = below.iter().copied().filter(|pid| !stopped.contains(pid)).collect();
+        for pid in &moving {
+            let _ = kill(*pid, Signal::SIGSTOP);
+        }
+        stopped.extend(&moving);
+        if !moving.is_empty() {
+            continue;
         }
         for pid in below {
             let _ = kill(pid, Signal::SIGKILL);

@@ -9,6 +9,7 @@ mod descendants;
 mod mounts;
 mod namespaces;
 pub(crate) mod orders;
+mod owned;
 mod privileges;
 mod probe;
 mod serve;
@@ -23,7 +24,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use orders::{Order, Plan, Report};
+use orders::{Order, Plan, Report, Step};
 use wire::Inbox;
 
 /// The hidden first argument that makes our program the first process of an instance.
@@ -112,6 +113,9 @@ struct Failed {
 }
 
 fn instance(control: Control, plan: &Plan, begun: Instant) -> Result<(), Failed> {
+    // While the host's `/proc` still shows our own children.
+    let overlay = plan.steps.iter().any(|step| matches!(step, Step::Overlay { .. }));
+    let translation = plan.ids.filter(|_| overlay).and_then(|ids| owned::translation(ids).ok());
     if let Err(reason) = namespaces::enter(plan) {
         return Err(Failed { control, reason });
     }
@@ -121,7 +125,7 @@ fn instance(control: Control, plan: &Plan, begun: Instant) -> Result<(), Failed>
             Ok(())
         }
         Ok(namespaces::Side::Inside) => {
-            if let Err(reason) = build::all(plan) {
+            if let Err(reason) = build::all(plan, translation.as_ref()) {
                 return Err(Failed { control, reason });
             }
             let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);

@@ -73,7 +73,7 @@ pub(super) fn become_root(folder: &Path) -> Result<(), Errno> {
 
 /// Takes rights away from a mount: setuid and devices always, writing when asked.
 fn restrict(at: &Path, read_only: bool, below: bool) -> Result<(), Errno> {
-    let path = CString::new(at.as_os_str().as_encoded_bytes()).map_err(|_| Errno::EINVAL)?;
+    let path = c_path(at)?;
     let mut set = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
     if read_only {
         set |= libc::MOUNT_ATTR_RDONLY;
@@ -103,6 +103,11 @@ fn restrict_one(at: &Path, read_only: bool) -> Result<(), Errno> {
         flags |= MsFlags::MS_RDONLY;
     }
     mount(NONE, at, NONE, flags, NONE)
+}
+
+/// A path as the kernel wants it.
+pub(super) fn c_path(path: &Path) -> Result<CString, Errno> {
+    CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| Errno::EINVAL)
 }
 
 /// A folder, with its parents.

@@ -112,8 +112,8 @@ pub(crate) enum Step {
     Memory { at: String, mode: u32, bytes: u64 },
     /// A view of the instance's own processes.
     Proc { at: String },
-    /// A folder whose changes land elsewhere.
-    Overlay { at: String, lower: String, upper: String, work: String },
+    /// A folder whose changes land elsewhere. `view` is an empty folder of the server, for a view of `lower` as the workers' own.
+    Overlay { at: String, lower: String, view: String, upper: String, work: String },
     /// A copy of a folder, belonging to the workers. Both are paths of the server.
     Copy { from: String, to: String },
 }

@@ -90,9 +90,9 @@ fn ourselves() -> Ids {
 fn folders(scratch: &Path, own: Option<Ids>) -> io::Result<()> {
     let make = |path: &Path, mode: u32| fs::DirBuilder::new().mode(mode).create(path);
     make(scratch, 0o711)?;
-    for (name, mode) in
-        [("root", 0o755), ("tmp", 0o700), ("home", 0o700), ("upper", 0o755), ("work", 0o755), ("copy", 0o755)]
-    {
+    let private = [("tmp", 0o700), ("home", 0o700)];
+    let open = ["root", "view", "upper", "work", "copy"].map(|name| (name, 0o755));
+    for (name, mode) in private.into_iter().chain(open) {
         let path = scratch.join(name);
         make(&path, mode)?;
         if let Some(Ids { uid, gid }) = own {

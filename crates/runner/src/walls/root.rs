@@ -48,7 +48,7 @@ pub(crate) struct Host {
 /// What one instance sees beside that.
 #[derive(Debug, Clone)]
 pub(crate) struct Inside<'a> {
-    /// Its scratch folder, with `tmp`, `home`, `upper`, `work` and `copy` in it.
+    /// Its scratch folder, with `tmp`, `home`, `view`, `upper`, `work` and `copy` in it.
     pub scratch: &'a str,
     /// Its package.
     pub package: &'a str,
@@ -101,7 +101,13 @@ impl Host {
         steps.push(Step::Bind { at: HOME.into(), from: scratch("home"), write: true });
         let (at, lower) = (PACKAGE.to_owned(), inside.package.to_owned());
         if inside.overlay {
-            steps.push(Step::Overlay { at, lower, upper: scratch("upper"), work: scratch("work") });
+            steps.push(Step::Overlay {
+                at,
+                lower,
+                view: scratch("view"),
+                upper: scratch("upper"),
+                work: scratch("work"),
+            });
         } else {
             steps.push(Step::Copy { from: lower, to: scratch("copy") });
             steps.push(Step::Bind { at, from: scratch("copy"), write: true });

@@ -111,9 +111,10 @@ impl Bench {
     /// A package with this main file, as an unpacked one lies on disk.
     pub fn package(&self, code: &str) -> PathBuf {
         let package = tempfile::tempdir_in(self.folder.path()).unwrap().keep();
-        fs::set_permissions(&package, fs::Permissions::from_mode(0o777)).unwrap();
         fs::write(package.join("deployment.py"), code).unwrap();
-        fs::set_permissions(package.join("deployment.py"), fs::Permissions::from_mode(0o666)).unwrap();
+        fs::create_dir(package.join("data")).unwrap();
+        fs::write(package.join("data/file"), "original").unwrap();
+        fs::set_permissions(&package, fs::Permissions::from_mode(0o755)).unwrap();
         package
     }
 

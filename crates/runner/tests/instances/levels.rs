@@ -1,5 +1,7 @@
 //! The levels of walls, and what holds at the lower ones.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -96,6 +98,23 @@ while data == 'fork':
     let (mut instance, process) = bench.request(code).await;
     assert_eq!(instance.ask(&process, 1, "more"), Ok(json!("no more memory")));
     assert_eq!(instance.ask(&process, 2, "fork"), Ok(json!("no more processes")));
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_process_of_a_server_that_is_root_is_not_root() {
+    let bench = Bench::with(|settings| settings.at_most = 1);
+    // Without walls another user finds its way through our folders only where they let it.
+    fs::set_permissions(bench.folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    assert_eq!(bench.runner.walls().level, 1);
+    let code = "import os\nreturn os.getresuid()";
+    let mut spec =
+        bench.spec(&format!("class Deployment:\n    def request(self, data):\n        {}\n", code.replace('\n', "; ")));
+    (spec.python, spec.readable) = ("/usr/bin/python3".into(), vec![]);
+    let mut instance = bench.start(spec).await;
+    let process = instance.ready();
+    let uids = instance.ask(&process, 1, "").unwrap();
+    assert!(uids.as_array().unwrap().iter().all(|uid| *uid != 0), "{uids}");
     bench.close().await;
 }
 

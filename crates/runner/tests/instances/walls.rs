@@ -69,12 +69,12 @@ def can(path):
         with open(path, 'w') as file: file.write('x')
         return True
     except OSError: return False
-places = {'package': 'new', 'main': 'deployment.py', 'tmp': os.environ['TMPDIR'] + '/x', 'home': os.path.expanduser('~/x'),
+places = {'package': 'new', 'main': 'deployment.py', 'below': 'data/new', 'file': 'data/file', 'tmp': os.environ['TMPDIR'] + '/x', 'home': os.path.expanduser('~/x'),
     'shm': '/dev/shm/x', 'usr': '/usr/x', 'etc': '/etc/x', 'top': '/x', 'python': sys.base_prefix + '/x', 'dev': '/dev/x'}
 seen = {name: can(path) for name, path in places.items()}";
     let (mut instance, process) = bench.request(&format!("import os\n{code}\nreturn seen")).await;
     let seen = instance.ask(&process, 1, "").unwrap();
-    for name in ["package", "main", "tmp", "home"] {
+    for name in ["package", "main", "below", "file", "tmp", "home"] {
         assert_eq!(seen[name], true, "{name}: {seen}");
     }
     for name in ["usr", "etc", "top", "python", "dev"] {
@@ -83,6 +83,7 @@ seen = {name: can(path) for name, path in places.items()}";
     let main = fs::read_to_string(instance.spec.package.join("deployment.py")).unwrap();
     assert!(main.contains("class Deployment"), "the package itself never changes");
     assert!(!instance.spec.package.join("new").exists());
+    assert_eq!(fs::read_to_string(instance.spec.package.join("data/file")).unwrap(), "original");
     bench.close().await;
 }
 
