@@ -87,6 +87,10 @@ fn labels(line: &LogLine) -> Map<String, Value> {
         };
         labels.insert(name.to_owned(), value);
     }
+    // Older clients know a revision by its build, which is the same.
+    if let Some(revision) = labels.get("deployment_version_revision_id").cloned() {
+        labels.insert("build_id".to_owned(), revision);
+    }
     labels.insert("level".to_owned(), Value::from(line.level.as_str()));
     labels
 }
@@ -131,7 +135,7 @@ async fn projects_log_list(
     let shown = lines.into_iter().map(|line| Logs {
         id: line.id().to_string(),
         date: written(&line),
-        labels: flat_labels(&line),
+        labels: labels(&line),
         log: line.text,
     });
     Ok(Json(shown.collect()))
@@ -147,13 +151,4 @@ fn line_of(body: &LogsCreate, project: ProjectId) -> Result<Option<i64>> {
         return Err(invalid("id is not the id of a log line of this project"));
     }
     Ok(Some(id.at_ns))
-}
-
-/// Beside the labels of today, the one that older clients know a revision by.
-fn flat_labels(line: &LogLine) -> Map<String, Value> {
-    let mut labels = labels(line);
-    if let Some(revision) = labels.get("deployment_version_revision_id").cloned() {
-        labels.insert("build_id".to_owned(), revision);
-    }
-    labels
 }

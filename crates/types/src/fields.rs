@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -87,14 +88,32 @@ pub struct Widget {
 
 /// A field as clients declare it and as the database keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Field {
     /// Its name, unique among the fields of one side.
     pub name: FieldName,
     /// The type of its values.
     pub data_type: DataType,
     /// How an interface shows it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "read_widget", skip_serializing_if = "Option::is_none")]
     pub widget: Option<Widget>,
+}
+
+/// Reads a widget; `{}`, as answers show it when unset, counts as none, so that what was read can be sent back.
+fn read_widget<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Widget>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Raw {
+        #[serde(rename = "type")]
+        kind: Option<String>,
+        #[serde(default)]
+        configuration: serde_json::Value,
+    }
+    match Option::<Raw>::deserialize(from)? {
+        Some(Raw { kind: Some(kind), configuration }) => Ok(Some(Widget { kind, configuration })),
+        Some(Raw { kind: None, configuration }) if !configuration.is_null() => Err(D::Error::missing_field("type")),
+        _ => Ok(None),
+    }
 }
 
 /// A field in answers about one object: `widget` is `{}` when unset.
@@ -387,6 +406,16 @@ mod tests {
         assert_eq!(check(&shape, r#"{"x": null}"#), Ok(()));
         assert!(check(&shape, r#"{"x": 1, "x": 2}"#).is_err());
         assert!(check(&shape, r#"{"x": 1} {"#).is_err());
+    }
+
+    #[test]
+    fn what_answers_show_can_be_sent_back() {
+        let shown = FieldDetail::from(&fields(&[("x", DataType::Int)])[0]);
+        let read: Field = serde_json::from_value(serde_json::to_value(shown).unwrap()).unwrap();
+        assert_eq!(read.widget, None);
+        let with: Field = serde_json::from_str(r#"{"name":"x","data_type":"int","widget":{"type":"slider"}}"#).unwrap();
+        assert_eq!(with.widget.unwrap().kind, "slider");
+        assert!(serde_json::from_str::<Field>(r#"{"name":"x","data_type":"int","colour":"red"}"#).is_err());
     }
 
     #[test]

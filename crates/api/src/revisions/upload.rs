@@ -1,7 +1,9 @@
 //! Uploads of code: streamed to disk as they come, never held in memory.
 
+use axum::body::HttpBody;
 use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::http::header::CONTENT_TYPE;
 use modelyard_objects::Staged;
 use modelyard_store::Revision;
 use modelyard_types::Error;
@@ -15,6 +17,8 @@ use crate::error::{Refusal, Result, invalid};
 
 /// The longest value of a field that is not the file.
 const MAX_TEXT: usize = 1024;
+
+const NO_FORM: &str = "The body must be a form of the type multipart/form-data, with its boundary";
 
 /// What a form asks to be the code.
 #[derive(Default)]
@@ -70,11 +74,14 @@ async fn make(app: &App, on: &OnVersion<can::RevisionsCreate>, form: Form) -> Re
 }
 
 async fn read(app: &App, request: Request) -> Result<Form> {
-    // Old clients with nothing to send send no form either.
-    let Ok(mut parts) = Multipart::from_request(with_own_limit(request), &()).await else {
-        return Ok(Form::default());
-    };
     let mut form = Form::default();
+    let is_form = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/"));
+    if !is_form {
+        // Old clients with nothing to send send no form either.
+        return if request.body().is_end_stream() { Ok(form) } else { Err(invalid(NO_FORM)) };
+    }
+    let parts = Multipart::from_request(with_own_limit(request), &()).await;
+    let mut parts = parts.map_err(|_| invalid(NO_FORM))?;
     while let Some(part) = parts.next_field().await.map_err(broken)? {
         let name = part.name().unwrap_or_default().to_owned();
         match name.as_str() {
