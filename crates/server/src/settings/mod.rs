@@ -101,8 +101,6 @@ settings! {
     package_size_limit: Size = "2 GB";
     /// The most that a deployment package may unpack to.
     package_unpacked_limit: Size = "8 GB";
-    /// The largest body of any other request.
-    request_body_limit: Size = "10 MB";
     /// How many connections are open at once; more wait.
     connection_limit: u32 = "10000";
     /// How long a client may take to send the head of a request, counted from its connection or from the answer before;

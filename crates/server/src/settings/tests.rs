@@ -87,8 +87,8 @@ fn bad_values_are_refused_with_their_origin_and_the_rule() {
         "The setting listen (from MODELYARD_LISTEN) is not valid: it must be HOST:PORT, like 127.0.0.1:8080 or [::]:8080."
     );
     assert_eq!(
-        refusal(Some("request_body_limit = \"10 apples\""), &[]),
-        "The setting request_body_limit (from DIR/modelyard.toml) is not valid: it must be a size like 10 MB, 512 MiB or 4096."
+        refusal(Some("package_size_limit = \"10 apples\""), &[]),
+        "The setting package_size_limit (from DIR/modelyard.toml) is not valid: it must be a size like 10 MB, 512 MiB or 4096."
     );
     for (variable, value) in [
         ("MODELYARD_WALLS_LEVEL", "0"),
@@ -97,8 +97,8 @@ fn bad_values_are_refused_with_their_origin_and_the_rule() {
         ("MODELYARD_SHUTDOWN_GRACE", "20"),
         ("MODELYARD_LOG_FORMAT", "xml"),
         ("MODELYARD_DATABASE_URL", "mysql://x"),
-        ("MODELYARD_REQUEST_BODY_LIMIT", "99999999999999999999 TB"),
-        ("MODELYARD_REQUEST_BODY_LIMIT", "-1"),
+        ("MODELYARD_PACKAGE_SIZE_LIMIT", "99999999999999999999 TB"),
+        ("MODELYARD_PACKAGE_SIZE_LIMIT", "-1"),
     ] {
         assert!(refusal(None, &[(variable, value)]).contains(variable), "{variable} {value}");
     }
@@ -114,14 +114,14 @@ fn a_missing_file_is_refused() {
 #[test]
 fn sizes_and_times_are_read_as_people_write_them() {
     let environment = [
-        ("MODELYARD_REQUEST_BODY_LIMIT", "512MiB"),
+        ("MODELYARD_PACKAGE_SIZE_LIMIT", "512MiB"),
         ("MODELYARD_INSTANCE_MEMORY", "3 gb"),
         ("MODELYARD_SHUTDOWN_GRACE", "1500 ms"),
         ("MODELYARD_LOG_RETENTION", "2 d"),
     ];
     let (_folder, given) = given(None, &environment, &[]);
     let settings = load(&given).unwrap().settings;
-    assert_eq!(settings.request_body_limit, Size(512 << 20));
+    assert_eq!(settings.package_size_limit, Size(512 << 20));
     assert_eq!(settings.instance_memory, Some(Size(3_000_000_000)));
     assert_eq!(settings.shutdown_grace.0, Duration::from_millis(1500));
     assert_eq!(settings.log_retention.0, Duration::from_secs(2 * 86_400));
