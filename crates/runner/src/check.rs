@@ -78,7 +78,7 @@ struct Answer {
 pub async fn look(look: &Look<'_>) -> io::Result<Found> {
     let program = look.worker.join("modelyard_worker/check.py").canonicalize()?;
     let limits = Run { time: TIME, cancel: &CancellationToken::new(), most_output: MOST_OUTPUT, log: &|_| {} };
-    match run(&confined(look, program)?, &limits).await? {
+    match run(confined(look, program)?, &limits).await? {
         Ended::Done(done) => judge(&done, look.main_file),
         Ended::TimedOut | Ended::Cancelled => {
             Ok(broken(format!("{} could not be read within {} seconds", look.main_file, TIME.as_secs())))
@@ -127,6 +127,7 @@ fn broken(message: String) -> Found {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 mod tests {
     //! The look with the worker's real program, and with programs that misbehave.
 

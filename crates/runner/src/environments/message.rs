@@ -193,5 +193,6 @@ fn plain(complaint: &Complaint, lines: &[String]) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 #[path = "message_tests.rs"]
 mod tests;

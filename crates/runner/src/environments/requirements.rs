@@ -171,6 +171,7 @@ fn normal(name: &str) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 mod tests {
     //! Which lines pass.
 

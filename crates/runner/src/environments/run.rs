@@ -1,6 +1,6 @@
 //! Runs a confined program to its end: its lines as they come, its time, its cancellation.
 
-use std::{io, process::ExitStatus, time::Duration};
+use std::{fs, io, process::ExitStatus, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::confined::{Confined, spawn};
+use super::confined::{Confined, has_namespaces, spawn};
 
 /// Longer lines are cut; the rest of them is dropped.
 const LONGEST_LINE: usize = 4 << 10;
@@ -17,6 +17,10 @@ const LONGEST_LINE: usize = 4 << 10;
 const LINES_KEPT: usize = 400;
 /// How long output may be read after the program ended, should something still hold its pipe.
 const AFTER_THE_END: Duration = Duration::from_secs(2);
+
+/// The variable by which a program's processes are known to be its own.
+const MARK: &str = "MODELYARD_RUN";
+const SWEEPS: usize = 10;
 
 /// How a program ended.
 #[derive(Debug)]
@@ -50,9 +54,11 @@ pub(crate) struct Run<'a> {
 }
 
 /// Runs the program. Whatever the end, and also when the future is dropped, its whole process group is ended.
-pub(crate) async fn run(confined: &Confined, run: &Run<'_>) -> io::Result<Ended> {
-    let mut child = spawn(confined).await?;
-    let mut group = Group(child.id());
+pub(crate) async fn run(mut confined: Confined, run: &Run<'_>) -> io::Result<Ended> {
+    let mark = uuid::Uuid::new_v4().to_string();
+    confined.env.push((MARK.into(), mark.clone().into()));
+    let mut child = spawn(&confined).await?;
+    let mut group = Group { id: child.id(), mark };
     let output = child.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?.take(run.most_output);
     let errors = child.stderr.take().ok_or_else(|| io::Error::other("no pipe"))?;
     let mut kept = Vec::new();
@@ -129,15 +135,20 @@ async fn read_line(from: &mut (impl AsyncBufReadExt + Unpin), line: &mut Vec<u8>
     }
 }
 
-/// A process group that is ended once, at the latest when this is dropped.
-struct Group(Option<u32>);
+/// A process group that is ended once, at the latest when this is dropped, and with it what left it.
+struct Group {
+    id: Option<u32>,
+    mark: String,
+}
 
 impl Group {
     fn end(&mut self) {
-        if let Some(id) = self.0.take().and_then(|id| i32::try_from(id).ok()) {
-            // SAFETY: a plain system call. The id is that of our child, which leads its group; it was not waited for, or
-            // only just now, and ids are not given again so soon.
-            unsafe { libc::kill(-id, libc::SIGKILL) };
+        let Some(id) = self.id.take().and_then(|id| i32::try_from(id).ok()) else { return };
+        // SAFETY: a plain system call. The id is that of our child, which leads its group; it was not waited for, or only
+        // just now, and ids are not given again so soon.
+        unsafe { libc::kill(-id, libc::SIGKILL) };
+        if !has_namespaces() {
+            end_marked(&self.mark);
         }
     }
 }
@@ -145,5 +156,31 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Ends the processes that have the mark in their environment, where no PID namespace does it. One that wiped its
+/// environment stays.
+fn end_marked(mark: &str) {
+    let mark = format!("{MARK}={mark}");
+    let marked = |id: &i32| {
+        let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+    };
+    // Again while there are any: some may just be making others.
+    for _ in 0..SWEEPS {
+        let names = fs::read_dir("/proc")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok());
+        let found: Vec<i32> = names.filter_map(|name| name.parse().ok()).filter(marked).collect();
+        if found.is_empty() {
+            return;
+        }
+        for id in found {
+            // SAFETY: a plain system call on a process that has our mark.
+            unsafe { libc::kill(id, libc::SIGKILL) };
+        }
     }
 }

@@ -146,7 +146,7 @@ impl Shelf {
     /// Removes an environment, complete or not. Its lock must be held.
     pub fn remove_environment(&self, key: &str) -> io::Result<()> {
         match fs::remove_file(self.record_path(key)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ => remove_folder(&self.environment(key)),
         }
     }

@@ -162,13 +162,14 @@ impl Steps<'_> {
     async fn run(&self, confined: Confined, log: Log<'_>) -> Result<Done, BuildError> {
         let time = self.deadline.saturating_duration_since(Instant::now());
         let limits = Run { time, cancel: self.cancel, most_output: MOST_LOCK, log };
-        match run(&confined, &limits).await {
+        let program = confined.program.clone();
+        match run(confined, &limits).await {
             Ok(Ended::Done(done)) => Ok(done),
             Ok(Ended::TimedOut) => Err(BuildError::TimedOut),
             Ok(Ended::Cancelled) => Err(BuildError::Cancelled),
             Err(error) => Err(BuildError::Io(io::Error::new(
                 error.kind(),
-                format!("{} cannot be run: {error}", confined.program.display()),
+                format!("{} cannot be run: {error}", program.display()),
             ))),
         }
     }

@@ -1,34 +1,23 @@
 //! Builds with the real uv and the real index.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::Mutex,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, sync::Mutex, time::Duration};
 
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    BuildError, BuildUser, Builder, Environment, Settings, Spec,
-    confined::{changes_user, has_namespaces},
-};
+use super::{BuildError, BuildUser, Builder, Environment, Settings, Spec};
 use crate::{
     interpreters::{self, Interpreter},
     uv::{Host, Index, IndexSettings, Uv, locate_or_fetch},
 };
 
-struct Bench {
-    builder: Builder,
+pub(super) struct Bench {
+    pub builder: Builder,
     interpreter: Interpreter,
     log: Mutex<Vec<String>>,
-    home: tempfile::TempDir,
+    pub home: tempfile::TempDir,
 }
 
-fn host_index() -> Index {
+pub(super) fn host_index() -> Index {
     Index::resolve(&IndexSettings::default(), &Host::current(Vec::new()))
 }
 
@@ -39,7 +28,7 @@ async fn uv(interpreter: &Interpreter) -> Uv {
 }
 
 impl Bench {
-    async fn with(index: Index, time_limit: Duration) -> Self {
+    pub async fn with(index: Index, time_limit: Duration) -> Self {
         let interpreter = interpreters::find().await.into_iter().next().expect("the tests need a Python on PATH");
         let home = tempfile::tempdir().unwrap();
         let uv = uv(&interpreter).await;
@@ -48,42 +37,42 @@ impl Bench {
         Self { builder: Builder::open(settings).unwrap(), interpreter, log: Mutex::default(), home }
     }
 
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with(host_index(), Duration::from_secs(300)).await
     }
 
-    fn spec<'a>(&'a self, requirements: &'a str) -> Spec<'a> {
+    pub fn spec<'a>(&'a self, requirements: &'a str) -> Spec<'a> {
         Spec { requirements, interpreter: &self.interpreter, scope: "tests", refresh: false }
     }
 
-    async fn build(&self, requirements: &str) -> Result<Environment, BuildError> {
+    pub async fn build(&self, requirements: &str) -> Result<Environment, BuildError> {
         let log = |line: &str| self.log.lock().unwrap().push(line.to_owned());
         self.builder.build(&self.spec(requirements), &log, &CancellationToken::new()).await
     }
 
-    async fn message(&self, requirements: &str) -> String {
+    pub async fn message(&self, requirements: &str) -> String {
         match self.build(requirements).await {
             Err(BuildError::Failed(message)) => message,
             other => panic!("{other:?}"),
         }
     }
 
-    fn logged(&self, words: &str) -> bool {
+    pub fn logged(&self, words: &str) -> bool {
         self.log.lock().unwrap().iter().any(|line| line.contains(words))
     }
 
-    fn folders(&self) -> Vec<PathBuf> {
+    pub fn folders(&self) -> Vec<PathBuf> {
         let folder = self.home.path().join("environments/shared/environments");
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
     }
 
-    fn work_is_gone(&self) -> bool {
+    pub fn work_is_gone(&self) -> bool {
         fs::read_dir(self.home.path().join("environments/work")).unwrap().count() == 0
     }
 }
 
 /// What Python code prints in the environment.
-fn python(environment: &Environment, code: &str) -> String {
+pub(super) fn python(environment: &Environment, code: &str) -> String {
     let output = Command::new(&environment.python).args(["-I", "-c", code]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -126,6 +115,19 @@ async fn no_requirements_make_a_bare_python() {
 
     assert_eq!(python(&bare, "import importlib.util as u; print(u.find_spec('pip'))"), "None");
     assert_eq!(bench.builder.find(&bare.key).map(|found| found.path), Some(bare.path));
+}
+
+#[tokio::test]
+async fn every_python_of_this_host_can_be_built_for() {
+    let bench = Bench::new().await;
+
+    for interpreter in interpreters::find().await {
+        let spec = Spec { interpreter: &interpreter, ..bench.spec("six==1.16.0") };
+        let built = bench.builder.build(&spec, &|_| {}, &CancellationToken::new()).await.unwrap();
+
+        let version = python(&built, "import six, platform; print(six.__version__, platform.python_version())");
+        assert_eq!(version, format!("1.16.0 {}", interpreter.version));
+    }
 }
 
 #[tokio::test]
@@ -189,151 +191,6 @@ async fn builds_of_one_key_wait_for_each_other() {
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_eq!(one.key, two.key);
     assert!(one.reused != two.reused, "one of them built it");
-}
-
-/// A folder with one source package whose `setup.py` is `code`, and the index that is this folder.
-fn source_package(folder: &Path, code: &str) -> Index {
-    let inner = folder.join("probe-1.0");
-    fs::create_dir_all(&inner).unwrap();
-    fs::write(inner.join("setup.py"), code).unwrap();
-    fs::write(inner.join("PKG-INFO"), "Metadata-Version: 1.0\nName: probe\nVersion: 1.0\n").unwrap();
-    let archive = folder.join("probe-1.0.tar.gz");
-    let status = Command::new("tar").arg("-czf").arg(archive).arg("-C").arg(folder).arg("probe-1.0").status().unwrap();
-    assert!(status.success());
-    let mut index = host_index();
-    index.args.extend(["--find-links".to_owned(), folder.display().to_string()]);
-    index.files.push(folder.to_path_buf());
-    index
-}
-
-const REPORTING: &str = r#"
-import json, os, setuptools
-def readable(path):
-    try:
-        return bool(os.listdir(path)) if os.path.isdir(path) else bool(open(path).read())
-    except OSError:
-        return False
-def writable(path):
-    try:
-        open(os.path.join(path, "probe"), "w").close()
-        return True
-    except OSError:
-        return False
-report = {
-    "uid": os.getuid(), "groups": os.getgroups(), "environment": sorted(os.environ),
-    "secret": readable(SECRET), "shared": writable(SHARED), "tmp": writable("/tmp"),
-    "processes": len([p for p in os.listdir("/proc") if p.isdigit()]), "new": open("/proc/self/status").read(),
-}
-os.makedirs("probe", exist_ok=True)
-with open("probe/__init__.py", "w") as out:
-    out.write("report = " + repr(json.dumps(report)))
-setuptools.setup(name="probe", version="1.0", packages=["probe"])
-"#;
-
-#[tokio::test]
-async fn a_source_package_is_built_by_nobody_who_sees_nothing_of_ours() {
-    let packages = tempfile::tempdir().unwrap();
-    let secrets = tempfile::tempdir().unwrap();
-    fs::write(secrets.path().join("token"), "secret").unwrap();
-    let interpreter = interpreters::find().await.remove(0);
-    let bench = Bench::new().await;
-    let shared = bench.home.path().join("environments/shared");
-    let code = REPORTING
-        .replace("SECRET", &format!("{:?}", secrets.path().join("token")))
-        .replace("SHARED", &format!("{:?}", shared.join("cache")));
-    let settings = Settings { index: source_package(packages.path(), &code), ..bench.builder.settings.clone() };
-    let bench = Bench { builder: Builder::open(settings).unwrap(), ..bench };
-
-    let built = bench.build("probe==1.0").await.unwrap();
-
-    let report: serde_json::Value = serde_json::from_str(&python(&built, "import probe; print(probe.report)")).unwrap();
-    let environment = report["environment"].to_string();
-    assert!(!environment.contains("CARGO") && !environment.contains("PYENV"), "{environment}");
-    assert!(bench.logged("building them from their source") && !bench.logged("no usable wheels"));
-    let status = report["new"].as_str().unwrap();
-    assert!(status.contains("NoNewPrivs:\t1") && status.contains("CapEff:\t0000000000000000"), "{status}");
-    if changes_user() {
-        assert_eq!((&report["uid"], &report["groups"]), (&json!(60_900), &json!([])));
-    }
-    if has_namespaces() {
-        for hidden in ["secret", "shared"] {
-            assert_eq!(report[hidden], false, "{report}");
-        }
-        assert!(report["processes"].as_u64().unwrap() < 20, "{report}");
-    }
-    assert!(!secrets.path().join("probe").exists());
-    assert_eq!(built.base_prefix, interpreter.base_prefix);
-}
-
-#[tokio::test]
-async fn a_source_package_that_fails_says_why() {
-    let packages = tempfile::tempdir().unwrap();
-    let index = source_package(packages.path(), "raise RuntimeError('no compiler for you')");
-    let bench = Bench::with(index, Duration::from_secs(300)).await;
-
-    let message = bench.message("probe==1.0").await;
-
-    let wanted = "could not be built from its source: RuntimeError: no compiler for you";
-    assert!(message.starts_with("The package `probe") || message.starts_with("The package probe"), "{message}");
-    assert!(message.contains(wanted), "{message}");
-}
-
-const SLEEPING: &str = r#"
-import os, sys, time
-if os.fork() == 0:
-    os.setsid()
-    time.sleep(1000)
-print("asleep", file=sys.stderr, flush=True)
-time.sleep(1000)
-"#;
-
-/// Whether a process runs whose command line holds these words.
-fn runs(words: &str) -> bool {
-    fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&command).contains(words)
-    })
-}
-
-#[tokio::test]
-async fn a_cancelled_build_ends_with_all_its_processes() {
-    let packages = tempfile::tempdir().unwrap();
-    let index = source_package(packages.path(), SLEEPING);
-    let bench = Bench::with(index, Duration::from_secs(300)).await;
-    let cancel = CancellationToken::new();
-    let root = bench.home.path().display().to_string();
-
-    let spec = bench.spec("probe==1.0");
-    let build = bench.builder.build(&spec, &|_| {}, &cancel);
-    tokio::pin!(build);
-    let ended = loop {
-        // The interpreter that runs `setup.py` has a path in the scope's cache.
-        if runs(&format!("{root}/environments/scopes")) {
-            cancel.cancel();
-        }
-        tokio::select! {
-            ended = &mut build => break ended,
-            () = tokio::time::sleep(Duration::from_millis(20)) => {}
-        }
-    };
-
-    assert!(matches!(ended, Err(BuildError::Cancelled)), "{ended:?}");
-    if has_namespaces() {
-        assert!(!runs(&root), "nothing of the build is left");
-    }
-    assert_eq!(bench.folders(), Vec::<PathBuf>::new());
-}
-
-#[tokio::test]
-async fn a_build_ends_when_its_time_is_up() {
-    let packages = tempfile::tempdir().unwrap();
-    let index = source_package(packages.path(), SLEEPING);
-    let bench = Bench::with(index, Duration::from_secs(5)).await;
-
-    let ended = bench.build("probe==1.0").await;
-
-    assert!(matches!(ended, Err(BuildError::TimedOut)), "{ended:?}");
-    assert!(bench.work_is_gone());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod cache;
 mod places;
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 mod tests;
 
 use std::{

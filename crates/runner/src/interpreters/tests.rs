@@ -88,9 +88,14 @@ fn the_usual_places_are_searched_for_python_names_only() {
         "me/.pyenv/versions/3.11.7/bin/python",
         "me/.local/share/uv/python/cpython-3.13/bin/python3.13",
     ];
-    for path in
-        wanted.iter().chain(&["bin/python2", "bin/python3-config", "bin/python3.", "bin/python3.11m", "bin/pip", "me/.pyenv/shims/python3"])
-    {
+    for path in wanted.iter().chain(&[
+        "bin/python2",
+        "bin/python3-config",
+        "bin/python3.",
+        "bin/python3.11m",
+        "bin/pip",
+        "me/.pyenv/shims/python3",
+    ]) {
         script(&at(path), &format!("#!/bin/sh\n# {path}\n"));
     }
     fs::write(at("usr/python3.11"), "a program").unwrap();

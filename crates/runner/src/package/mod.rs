@@ -12,12 +12,16 @@ mod layout;
 mod names;
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 mod crafted;
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 mod nasty_tests;
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 mod property_tests;
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 mod tests;
 
 use std::{fs::File, io, path::Path};

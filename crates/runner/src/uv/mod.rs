@@ -5,8 +5,10 @@ mod index;
 mod pip;
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 mod index_tests;
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 mod tests;
 
 use std::{

@@ -1,0 +1,227 @@
+//! One build on its way: lock, then install from wheels, else from sources.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    BuildError, Environment, Log, Spec, digest, environment, message,
+    requirements::Requirements,
+    run::Done,
+    shelf::{self, Lock, Record, Shelf},
+    steps::{Install, Place, Steps},
+};
+
+/// Part of each key: changes when this builder would build something else from the same lock.
+const BUILDER: &str = "modelyard environment 1";
+
+/// One build on its way.
+pub(super) struct Build<'a> {
+    pub shelf: &'a Arc<Shelf>,
+    pub steps: Steps<'a>,
+    pub requirements: &'a Requirements,
+    pub spec: &'a Spec<'a>,
+    pub log: Log<'a>,
+}
+
+impl Build<'_> {
+    /// The environment that is there, or a new one.
+    pub async fn run(&self) -> Result<Environment, BuildError> {
+        let lock = if self.requirements.is_empty() { String::new() } else { self.lock().await? };
+        let wheels = self.key(&lock, "wheels");
+        let sources = self.key(&lock, &format!("built in {}", self.spec.scope));
+        for key in [&wheels, &sources] {
+            if let Some(environment) = self.ready(key) {
+                return Ok(environment);
+            }
+        }
+        let hashes = !lock.contains("git+");
+        if hashes {
+            if let Some(environment) = self.install(&wheels, &lock, Install::Wheels).await? {
+                return Ok(environment);
+            }
+            (self.log)("Some packages have no wheel for this Python; building them from their source");
+        }
+        let built = self.install(&sources, &lock, Install::Sources { hashes }).await?;
+        built.ok_or_else(|| BuildError::Failed("A package could not be built from its source".to_owned()))
+    }
+
+    /// The complete environment of this key.
+    fn ready(&self, key: &str) -> Option<Environment> {
+        let record = self.shelf.record(key)?;
+        if let Err(error) = self.shelf.touch(key) {
+            tracing::warn!(%error, key, "the use of an environment could not be noted");
+        }
+        Some(environment(self.shelf, key, record, true))
+    }
+
+    fn key(&self, lock: &str, how: &str) -> String {
+        let python = self.spec.interpreter;
+        let prefix = python.base_prefix.to_string_lossy();
+        digest(&[BUILDER, lock, &python.version, &prefix, &python.platform, "no system packages", how])
+    }
+
+    /// The requirements with exact versions and hashes: those found before for the same text, or new ones.
+    async fn lock(&self) -> Result<String, BuildError> {
+        let index = self.steps.index;
+        let name = self.key(
+            &format!("{}\0{:?}\0{:?}{:?}", self.requirements.text, self.requirements.options, index.args, index.env),
+            self.spec.scope,
+        );
+        let _lock = self.hold(&name).await?;
+        if let Some(lock) = self.shelf.resolved(&name).filter(|_| !self.spec.refresh) {
+            (self.log)("These requirements were locked before; using the same versions");
+            return Ok(lock);
+        }
+        let cache = self.shelf.scope_cache(self.spec.scope)?;
+        let done = self.lock_in(&name, &cache, &self.requirements.text, &[], self.log).await?;
+        if !done.status.success() {
+            return Err(self.failed(&done, &name, &cache).await);
+        }
+        let lock = String::from_utf8_lossy(&done.output).into_owned();
+        self.shelf.keep_resolved(&name, &lock)?;
+        Ok(lock)
+    }
+
+    async fn lock_in(
+        &self,
+        name: &str,
+        cache: &Path,
+        text: &str,
+        more: &[&str],
+        log: Log<'_>,
+    ) -> Result<Done, BuildError> {
+        let work = self.open_work(name, ("requirements.txt", text)).await?;
+        let done = self.steps.lock(&Place { work: &work, cache: Some(cache), writes: &[] }, log, more).await;
+        self.close_work(name).await?;
+        done
+    }
+
+    /// The failure in plain words, with the newest version where the wanted one does not exist.
+    async fn failed(&self, done: &Done, name: &str, cache: &Path) -> BuildError {
+        let explained = message::explain(&done.errors, self.requirements);
+        let Some(package) = explained.no_such_version else { return BuildError::Failed(explained.message) };
+        let newest = self.lock_in(name, cache, &package, &["--no-deps", "--no-build"], &|_| {}).await;
+        let newest = newest.ok().map(|done| String::from_utf8_lossy(&done.output).into_owned()).unwrap_or_default();
+        let newest =
+            newest.lines().find_map(|line| line.split_whitespace().next()?.split_once("==").map(|(_, v)| v.to_owned()));
+        let message = match newest {
+            Some(version) => format!("{}; the newest that can be had is {version}", explained.message),
+            None => explained.message,
+        };
+        BuildError::Failed(message::shorten(&message))
+    }
+
+    /// Builds the environment of this key; `None` when that needs packages to be built and `how` forbids it.
+    async fn install(&self, key: &str, lock: &str, how: Install) -> Result<Option<Environment>, BuildError> {
+        let _lock = self.hold(key).await?;
+        if let Some(environment) = self.ready(key) {
+            return Ok(Some(environment));
+        }
+        let path = self.blocking(key, Shelf::new_environment).await?;
+        let work = self.open_work(key, ("lock.txt", lock)).await?;
+        let filled = self.fill(&path, &work, lock, how).await;
+        self.close_work(key).await?;
+        if !matches!(filled, Ok(true)) {
+            self.blocking(key, Shelf::remove_environment).await?;
+            return filled.map(|_| None);
+        }
+        let (python, base_prefix) = (self.spec.interpreter.version.clone(), self.spec.interpreter.base_prefix.clone());
+        let record = self
+            .blocking(key, move |shelf, key| {
+                let record = Record { python, base_prefix, size: shelf::size_of(&shelf.environment(key))? };
+                shelf.complete(key, &record).map(|()| record)
+            })
+            .await?;
+        Ok(Some(environment(self.shelf, key, record, false)))
+    }
+
+    /// Makes and fills the environment; false when that needs packages to be built and `how` forbids it.
+    async fn fill(&self, path: &Path, work: &Path, lock: &str, how: Install) -> Result<bool, BuildError> {
+        let (cache, writes) = match how {
+            Install::Wheels => (self.shelf.shared_cache(), self.shelf.shared()),
+            Install::Sources { .. } => (self.shelf.scope_cache(self.spec.scope)?, path.to_path_buf()),
+        };
+        let place = Place { work, cache: Some(&cache), writes: &[&writes] };
+        self.succeeded(&self.steps.make(path, &place, self.log).await?)?;
+        if !lock.is_empty() {
+            let held = HeldErrors { log: self.log, held: Mutex::default() };
+            let done = self.steps.install(path, how, &place, &|line| held.line(line)).await?;
+            if how == Install::Wheels && needs_sources(&done) {
+                return Ok(false);
+            }
+            held.release();
+            self.succeeded(&done)?;
+        }
+        self.steps.compile(path, &Place { work, cache: None, writes: &[path] }).await?;
+        Ok(true)
+    }
+
+    fn succeeded(&self, done: &Done) -> Result<(), BuildError> {
+        if done.status.success() {
+            return Ok(());
+        }
+        Err(BuildError::Failed(message::explain(&done.errors, self.requirements).message))
+    }
+
+    /// Works on the folders outside of the runtime's own threads.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&Shelf, &str) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let (shelf, name) = (Arc::clone(self.shelf), name.to_owned());
+        tokio::task::spawn_blocking(move || work(&shelf, &name)).await?
+    }
+
+    async fn hold(&self, name: &str) -> Result<Lock, BuildError> {
+        let waiting = self.shelf.lock(name, self.steps.cancel);
+        let lock = tokio::time::timeout_at(self.steps.deadline, waiting).await.map_err(|_| BuildError::TimedOut)?;
+        lock?.ok_or(BuildError::Cancelled)
+    }
+
+    /// A fresh folder for a step, with one file and uv's settings.
+    async fn open_work(&self, name: &str, (file, text): (&'static str, &str)) -> io::Result<PathBuf> {
+        let config = self.steps.index.config.clone().map(|text| ("uv.toml", text));
+        let files: Vec<(&str, String)> = [(file, text.to_owned())].into_iter().chain(config).collect();
+        self.blocking(name, move |shelf, name| shelf.new_work(name, &files)).await
+    }
+
+    async fn close_work(&self, name: &str) -> io::Result<()> {
+        self.blocking(name, Shelf::remove_work).await
+    }
+}
+
+/// Holds back what follows the first error, until it is known to be one.
+struct HeldErrors<'a> {
+    log: Log<'a>,
+    held: Mutex<Vec<String>>,
+}
+
+impl HeldErrors<'_> {
+    fn line(&self, line: &str) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_empty() && !line.starts_with("error:") && !line.trim_start().starts_with('×') {
+            return (self.log)(line);
+        }
+        held.push(line.to_owned());
+    }
+
+    fn release(self) {
+        let held = self.held.into_inner().unwrap_or_else(PoisonError::into_inner);
+        held.iter().for_each(|line| (self.log)(line));
+    }
+}
+
+/// Whether uv failed because a package must be built.
+fn needs_sources(done: &Done) -> bool {
+    let words = ["no usable wheels", "building from source is disabled", "--no-build"];
+    !done.status.success()
+        && done.errors.iter().any(|line| words.iter().any(|words| line.contains(words)) || disabled_by_older_uv(line))
+}
+
+fn disabled_by_older_uv(line: &str) -> bool {
+    line.contains("Building source distributions") && line.contains("is disabled")
+}
