@@ -118,9 +118,25 @@ fn complete(described: &mut Described, path: &str, demand: Demand) {
     for (status, meaning) in errors {
         described.responses.responses.entry(status.to_owned()).or_insert_with(|| error_response(meaning));
     }
+    for (status, response) in &mut described.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            response.description = success(status).to_owned();
+        }
+    }
     let permission = demand.permission.map_or(json!(null), |name| json!(name));
     let added = ExtensionsBuilder::new().add("x-permission", permission).add("x-scope", demand.scope).build();
     described.extensions.get_or_insert_default().merge(added);
+}
+
+/// What an answer of success means, in the document.
+fn success(status: &str) -> &'static str {
+    match status {
+        "201" => "What was made",
+        "204" => "Done",
+        _ => "The answer",
+    }
 }
 
 fn path_parameters(path: &str) -> Vec<RefOr<Parameter>> {
