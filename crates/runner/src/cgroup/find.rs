@@ -50,7 +50,8 @@ impl Cgroups {
 
     /// Makes a group with limits.
     pub fn make(&self, name: &str, limits: &Limits) -> io::Result<Group> {
-        let group = Group::new(self.places.iter().map(|place| in_place(place, name)).collect());
+        let wanted = |place: &&Place| limits.cpu.is_some() || !matches!(place, Place::V1(Controller::Cpu, _));
+        let group = Group::new(self.places.iter().filter(wanted).map(|place| in_place(place, name)).collect());
         match group.make(limits) {
             Ok(()) => Ok(group),
             Err(e) => {

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{Mode, umask};
 
 use super::orders::{Plan, Step};
+use super::owned::Translation;
 use super::{copy, mounts, owned, privileges};
 
 /// Memory for the folders and small files of the root itself.
@@ -17,7 +17,7 @@ const ROOT_BYTES: u64 = 16 << 20;
 const OOM_SCORE: &str = "800";
 
 /// Builds the root, goes there, and gives up all rights. The translation makes the server's files the instance's.
-pub(super) fn all(plan: &Plan, translation: Option<&OwnedFd>) -> Result<(), String> {
+pub(super) fn all(plan: &Plan, translation: Option<&Translation>) -> Result<(), String> {
     umask(Mode::empty());
     let _ = nix::unistd::setsid();
     let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
@@ -30,7 +30,7 @@ pub(super) fn all(plan: &Plan, translation: Option<&OwnedFd>) -> Result<(), Stri
     nix::unistd::chdir(plan.folder.as_str()).map_err(|e| format!("the folder {} cannot be entered: {e}", plan.folder))
 }
 
-fn root_at(root: &Path, plan: &Plan, translation: Option<&OwnedFd>) -> Result<(), String> {
+fn root_at(root: &Path, plan: &Plan, translation: Option<&Translation>) -> Result<(), String> {
     mounts::make_private().map_err(|e| format!("mounts cannot be kept private: {e}"))?;
     mounts::memory(root, 0o755, ROOT_BYTES).map_err(|e| format!("no folder in memory for the root: {e}"))?;
     let _ = nix::unistd::sethostname("instance");
@@ -40,7 +40,7 @@ fn root_at(root: &Path, plan: &Plan, translation: Option<&OwnedFd>) -> Result<()
     mounts::become_root(root).map_err(|e| format!("the root cannot be changed: {e}"))
 }
 
-fn take(root: &Path, step: &Step, plan: &Plan, translation: Option<&OwnedFd>) -> io::Result<()> {
+fn take(root: &Path, step: &Step, plan: &Plan, translation: Option<&Translation>) -> io::Result<()> {
     let place = |at: &str| -> PathBuf { root.join(at.trim_start_matches('/')) };
     match step {
         Step::Folder { at, mode } => mounts::folder(&place(at), *mode),

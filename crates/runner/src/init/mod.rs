@@ -25,6 +25,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use orders::{Order, Plan, Report, Step};
+use owned::Translation;
 use wire::Inbox;
 
 /// The hidden first argument that makes our program the first process of an instance.
@@ -115,13 +116,16 @@ struct Failed {
 fn instance(control: Control, plan: &Plan, begun: Instant) -> Result<(), Failed> {
     // While the host's `/proc` still shows our own children.
     let overlay = plan.steps.iter().any(|step| matches!(step, Step::Overlay { .. }));
-    let translation = plan.ids.filter(|_| overlay).and_then(|ids| owned::translation(ids).ok());
+    let translation = plan.ids.filter(|_| overlay).and_then(|ids| Translation::new(ids).ok());
     if let Err(reason) = namespaces::enter(plan) {
         return Err(Failed { control, reason });
     }
     match namespaces::fork(plan) {
         Ok(namespaces::Side::Outside { pid }) => {
             let _ = control.report(&Report::Forked { pid });
+            if let Some(translation) = translation {
+                translation.leave();
+            }
             Ok(())
         }
         Ok(namespaces::Side::Inside) => {

@@ -19,7 +19,7 @@ impl Supervisor {
     pub(super) async fn finish(mut self, mut inbox: mpsc::UnboundedReceiver<Signal>) -> Ended {
         self.kill_everything().await;
         let expected = self.stop_until.is_some();
-        let out_of_memory = self.ran_out_of_memory(None);
+        let out_of_memory = self.out_of_memory;
         let reason = match (&self.ending, expected) {
             (Some(reason), _) => reason.clone(),
             (None, _) if self.workers.is_empty() => "The instance stopped".into(),

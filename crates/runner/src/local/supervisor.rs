@@ -52,6 +52,7 @@ pub(super) struct Supervisor {
     respawn: Vec<(Instant, u32)>,
     quick_deaths: HashMap<u32, u32>,
     seen_out_of_memory: u64,
+    pub out_of_memory: bool,
     pub stop_until: Option<Instant>,
     pub ending: Option<String>,
 }
@@ -82,6 +83,7 @@ impl Supervisor {
             respawn: Vec::new(),
             quick_deaths: HashMap::new(),
             seen_out_of_memory: 0,
+            out_of_memory: false,
             stop_until: None,
             ending: None,
         }
@@ -318,6 +320,7 @@ impl Supervisor {
         let reason = if !self.built {
             "The instance could not be started: its first process ended".into()
         } else if self.ran_out_of_memory(None) {
+            self.out_of_memory = true;
             format!("The instance used more memory than the {memory} MB of its instance type")
         } else {
             "The instance was ended from outside".into()

@@ -109,7 +109,63 @@ impl Ledger {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// What the server does, and what a worker may say, of calls 0 to 5.
+    #[derive(Debug, Clone)]
+    enum Step {
+        HandOver,
+        Cancel(u64),
+        Started(u64),
+        Result(u64),
+        Error(u64, bool),
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        let call = 0u64..6;
+        prop_oneof![
+            3 => Just(Step::HandOver),
+            1 => call.clone().prop_map(Step::Cancel),
+            3 => call.clone().prop_map(Step::Started),
+            3 => call.clone().prop_map(Step::Result),
+            2 => (call, any::<bool>()).prop_map(|(call, cancelled)| Step::Error(call, cancelled)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_said_a_call_ends_once_and_answers_keep_their_order(steps in prop::collection::vec(any_step(), 0..60)) {
+            let mut ledger = Ledger::default();
+            let (mut handed, mut cancelled, mut started, mut ended) = (0, vec![], vec![], vec![]);
+            for step in steps {
+                match step {
+                    Step::HandOver => {
+                        ledger.hand_over(handed);
+                        handed += 1;
+                    }
+                    Step::Cancel(call) if ledger.cancel(call) => cancelled.push(call),
+                    Step::Started(call) if ledger.started(call).is_ok() => started.push(call),
+                    Step::Result(call) if ledger.result(call).is_ok() => {
+                        prop_assert_eq!(started.last(), Some(&call));
+                        ended.push(call);
+                    }
+                    Step::Error(call, of_cancel) => {
+                        let kind = if of_cancel { ErrorKind::Cancelled } else { ErrorKind::Exception };
+                        if ledger.error(call, kind).is_ok() {
+                            prop_assert!(started.last() == Some(&call) || of_cancel && cancelled.contains(&call));
+                            ended.push(call);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            prop_assert!(started.is_sorted() && started.iter().all(|call| *call < handed));
+            let once: std::collections::HashSet<_> = ended.iter().collect();
+            prop_assert_eq!(once.len(), ended.len());
+        }
+    }
 
     fn with(calls: &[u64]) -> Ledger {
         let mut ledger = Ledger::default();

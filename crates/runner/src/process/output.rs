@@ -1,7 +1,7 @@
 //! What a process writes: how much of it is kept, and how the pipes behind descriptors 1 and 2 are read.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
@@ -77,6 +77,9 @@ impl Pipe {
 
     /// What is there now, without waiting: whole lines, and at the end what is there of the last.
     pub fn drain(&mut self) -> Option<String> {
+        if self.is_empty() {
+            return self.rest();
+        }
         let mut piece = vec![0; PIECE];
         // No more than the pipe holds, or a busy writer would keep us here.
         for _ in 0..2 {
@@ -91,6 +94,13 @@ impl Pipe {
             break;
         }
         self.rest()
+    }
+
+    fn is_empty(&self) -> bool {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: the kernel writes one number, which outlives the call.
+        let asked = unsafe { libc::ioctl(self.pipe.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+        asked == 0 && bytes == 0
     }
 
     /// The whole lines read so far; the part of a line stays, unless it is too long.

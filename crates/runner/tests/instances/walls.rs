@@ -88,6 +88,32 @@ seen = {name: can(path) for name, path in places.items()}";
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn folders_are_seen_at_their_own_place_also_below_a_temporary_one() {
+    let bench = Bench::open();
+    let environment = bench.folder.path().join("environments/one");
+    fs::create_dir_all(&environment).unwrap();
+    fs::write(environment.join("file"), "of the environment").unwrap();
+    let link = bench.folder.path().join("link");
+    std::os::unix::fs::symlink(&environment, &link).unwrap();
+    let code = "class Deployment:
+    def request(self, data):
+        try: open(data + '/new', 'w')
+        except OSError as e: return [open(data + '/file').read(), e.strerror]
+";
+    let mut spec = bench.spec(code);
+    spec.readable.push(link.clone());
+    let mut instance = bench.start(spec).await;
+    let process = instance.ready();
+    if bench.runner.walls().level >= 2 {
+        for (call, folder) in [(1, &link), (2, &environment)] {
+            let seen = instance.ask(&process, call, folder.to_str().unwrap());
+            assert_eq!(seen, Ok(json!(["of the environment", "Read-only file system"])));
+        }
+    }
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_first_process_cannot_be_harmed() {
     let bench = Bench::open();
     let code = "import signal
