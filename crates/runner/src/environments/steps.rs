@@ -100,9 +100,12 @@ impl Steps<'_> {
     /// Compiles the installed modules, because the environment is read-only later and each start would do it again.
     ///
     /// The base interpreter does it without site packages, so that no `.pth` file of a package runs. A module that
-    /// cannot be compiled is left alone.
+    /// cannot be compiled is left alone, and so are the tests that large packages carry: they are half of the work.
     pub async fn compile(&self, environment: &Path, place: &Place<'_>) -> Result<(), BuildError> {
-        let mut args: Vec<OsString> = ["-I", "-S", "-m", "compileall", "-q", "-j", "0"].map(OsString::from).to_vec();
+        let mut args: Vec<OsString> =
+            ["-I", "-S", "-m", "compileall", "-q", "-j", "0", "-x", "site-packages/.*/tests/"]
+                .map(OsString::from)
+                .to_vec();
         args.push(environment.join("lib").into());
         self.run(self.confined(self.interpreter.path.clone(), args, place), &|_| {}).await.map(drop)
     }
