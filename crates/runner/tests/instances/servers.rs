@@ -18,6 +18,7 @@ fn kill_and_follow(name: &str, at_most: u8) {
     let mut server = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env(FOLDER, folder.path())
+        .env("TMPDIR", folder.path())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -45,7 +46,7 @@ fn kill_and_follow(name: &str, at_most: u8) {
 /// Plays a server until it is killed.
 fn serve(at_most: u8) {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let mut bench = Bench::with(|settings| {
+        let bench = Bench::with(|settings| {
             settings.folder = std::path::PathBuf::from(std::env::var(FOLDER).unwrap()).join("runner");
             settings.at_most = at_most;
         });
@@ -54,7 +55,6 @@ subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)', data], 
         let (mut instance, process) = bench.request(code).await;
         let id = instance.spec.instance.to_string();
         instance.ask(&process, 1, &id).unwrap();
-        bench.folder.disable_cleanup(false);
         println!("serving {id} {}", bench.installation);
         std::future::pending::<()>().await;
     });
