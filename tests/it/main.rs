@@ -1,1 +1,21 @@
-//! One test binary, a file per noun.
+//! One test binary, a file per noun. Each test has a server of its own: a real process, on SQLite or on PostgreSQL.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[macro_use]
+mod kit;
+
+mod access;
+mod audit;
+mod bad_input;
+mod crash;
+mod deployments;
+mod environments;
+mod logs;
+mod organizations;
+mod projects;
+mod requests;
+mod revisions;
+mod scaling;
+mod service;
+mod user_code;
+mod versions;

@@ -3,7 +3,7 @@
 import ubiops
 
 from . import packages
-from .case import Case
+from .case import RELEASE, Case
 
 
 class Requests(Case):
@@ -15,15 +15,19 @@ class Requests(Case):
     def test_a_deployment_answers(self) -> None:
         answer = self.ask("d", "Hey")
         self.assertEqual(answer.result, {"answer": "HEY!", "length": 3})
-        self.assertEqual((answer.deployment, answer.version, answer.status), ("d", "v1", "completed"))
+        self.assertEqual((answer.deployment, answer.version), ("d", "v1"))
         self.assertIs(answer.success, True)
         self.assertIsNone(answer.error_message)
+        if RELEASE >= (4,):
+            self.assertEqual(answer.status, "completed")
 
     def test_a_version_answers(self) -> None:
         answer = self.api.deployment_version_requests_create(self.project, "d", "v1", {"text": "You"}, timeout=60)
         self.assertEqual(answer.result, {"answer": "YOU!", "length": 3})
         read = self.api.deployment_version_requests_get(self.project, "d", request_id=answer.id, version="v1")
-        self.assertEqual((read.id, read.timeout), (answer.id, 60))
+        self.assertEqual(read.id, answer.id)
+        if RELEASE >= (4,):
+            self.assertEqual(read.timeout, 60)
 
     def test_requests_can_be_read_back(self) -> None:
         answer = self.ask("d", "Back")
@@ -63,7 +67,7 @@ class Requests(Case):
         self.structured("picky")
         self.running("picky", packages.PICKY)
         answer = self.ask("picky", "13")
-        self.assertEqual((answer.status, answer.success, answer.result), ("failed", False, None))
+        self.assertEqual((answer.success, answer.result), (False, None))
         self.assertEqual(answer.error_message, "That text brings bad luck")
         answer = self.ask("picky", "12")
         self.assertEqual(answer.error_message, "An exception occurred in the request. See the logs for details.")

@@ -1,0 +1,139 @@
+//! Ends of the server: crashes, graceful stops, second starts.
+
+use std::os::unix::fs::PermissionsExt;
+
+use nix::sys::signal::Signal;
+
+use crate::kit::*;
+
+const SLOW: &str = "
+    import time
+    class Deployment:
+        def request(self, data):
+            time.sleep(float(data))
+            return data
+";
+
+/// Asks and gives up: the server ends meanwhile.
+fn ask_in_vain(deployment: &At, seconds: &str) {
+    let (deployment, seconds) = (deployment.clone(), seconds.to_owned());
+    tokio::task::spawn(async move { deployment.request(reqwest::Method::POST, "/requests").json(&seconds).send().await });
+}
+
+both! {
+    async fn a_killed_server_starts_again_and_leaves_nothing_running(server) {
+        let mut server = server;
+        let deployment = server.project("demo").await.running("d", "plain", "plain", SLOW).await;
+        let answered = deployment.ask(json!("0")).await.str("id");
+        for _ in 0..3 {
+            ask_in_vain(&deployment, "60");
+        }
+        until("one runs and two wait", async || {
+            let running = deployment.get("/requests?status=processing").await.len();
+            let waiting = deployment.get("/requests?status=pending").await.len();
+            running >= 1 && running + waiting == 3
+        })
+        .await;
+        // Their rows are written once they have run for a second.
+        until("they are recorded", async || server.kept().await.rows("requests") == 4).await;
+        let old: Vec<_> = server.processes();
+        assert!(!old.is_empty());
+
+        server.crash();
+        server.start_again(&[]).await;
+
+        let deployment = server.at("/projects/demo/deployments/d");
+        assert_snapshot!(deployment.get("/requests?status=processing").await, @"200 []");
+        assert_snapshot!(deployment.get("/requests?status=pending").await, @"200 []");
+        let failed = deployment.get("/requests?status=failed").await;
+        assert_eq!(failed.len(), 3, "{failed}");
+        for at in 0..3 {
+            let id = failed[at]["id"].as_str().unwrap();
+            let shown = deployment.get(&format!("/requests/{id}")).await;
+            assert_snapshot!(shown.only(&["status", "success", "error_message"]), @"");
+        }
+        assert_eq!(deployment.get(&format!("/requests/{answered}")).await["status"], "completed");
+        let still: Vec<_> = server.processes().into_iter().filter(|line| old.contains(line)).collect();
+        assert!(still.is_empty(), "{still:?}");
+        assert_snapshot!(deployment.ask(json!("0")).await.outcome(), @r#"completed "0""#);
+    }
+
+    async fn a_kill_while_building_is_taken_up_again(server) {
+        let mut server = server;
+        let deployment = server.project("demo").await.deployment("d", "plain", "plain").await;
+        let version = deployment.version("v1", json!({})).await;
+        let code = "import six\nclass Deployment:\n    def request(self, data):\n        return six.__version__\n";
+        let zip = package::packed(&[("deployment.py", code), ("requirements.txt", "six==1.17.0")]);
+        let revision = version.upload(zip).await.fine().str("revision");
+        server.crash();
+        server.start_again(&[]).await;
+        let version = server.at("/projects/demo/deployments/d/versions/v1");
+        assert_eq!(version.built(&revision).await["status"], "success");
+        assert_snapshot!(version.ask(json!("x")).await.outcome(), @r#"completed "1.17.0""#);
+    }
+
+    async fn a_graceful_stop_lets_running_requests_finish(server) {
+        let mut server = server;
+        let deployment = server.project("demo").await.running("d", "plain", "plain", SLOW).await;
+        deployment.ask(json!("0")).await.fine();
+        let running = tokio::task::spawn({ let deployment = deployment.clone(); async move { deployment.ask(json!("2")).await } });
+        until("it runs", async || deployment.get("/requests?status=processing").await.len() == 1).await;
+        server.signal(Signal::SIGTERM);
+        assert_snapshot!(running.await.unwrap().outcome(), @r#"completed "2""#);
+        assert!(server.ended().success());
+        server.start_again(&[]).await;
+        let kept = server.at("/projects/demo/deployments/d").get("/requests").await;
+        assert_eq!(kept.len(), 2);
+    }
+
+    async fn a_stop_ends_what_takes_longer_than_the_grace(server) {
+        let mut server = server;
+        server.restart(&[("SHUTDOWN_GRACE", "1 s")]).await;
+        let deployment = server.project("demo").await.running("d", "plain", "plain", SLOW).await;
+        deployment.ask(json!("0")).await.fine();
+        let running = tokio::task::spawn({ let deployment = deployment.clone(); async move { deployment.ask(json!("60")).await } });
+        until("it runs", async || deployment.get("/requests?status=processing").await.len() == 1).await;
+        assert!(server.stop().success());
+        assert_snapshot!(running.await.unwrap().outcome(), @"");
+    }
+
+    async fn one_folder_has_one_server(server) {
+        let (status, said) = server.start_twice();
+        assert_eq!(status.code(), Some(1));
+        assert!(said.starts_with("modelyard: "), "{said}");
+        assert!(said.contains("data folder") && !said.contains("panicked"), "{said}");
+        server.get("/projects").await.fine();
+    }
+
+    async fn key_and_token_are_private_and_stay(server) {
+        let mut server = server;
+        let key = std::fs::read(server.data().join("key")).unwrap();
+        let token = server.token();
+        assert!(token.len() == 40 && token.bytes().all(|byte| byte.is_ascii_hexdigit()), "{token}");
+        for name in ["key", "admin-token"] {
+            let mode = std::fs::metadata(server.data().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        assert!(server.log().contains("admin token"), "{}", server.log());
+        assert!(!server.log().contains(&token), "{}", server.log());
+        server.project("demo").await;
+        server.restart(&[]).await;
+        assert_eq!(std::fs::read(server.data().join("key")).unwrap(), key);
+        assert_eq!(server.token(), token);
+        server.get("/projects/demo").await.fine();
+    }
+
+    async fn another_key_is_refused(server) {
+        let mut server = server;
+        assert!(server.stop().success());
+        let path = server.data().join("key");
+        let key = std::fs::read_to_string(&path).unwrap();
+        let turned: String = key.chars().map(|c| match c { '0' => '1', '1' => '0', 'a' => 'b', 'b' => 'a', c => c }).collect();
+        std::fs::write(&path, turned).unwrap();
+        let (status, said) = server.start_twice();
+        assert_eq!(status.code(), Some(1));
+        assert!(said.contains("key"), "{said}");
+        std::fs::write(&path, key).unwrap();
+        server.start_again(&[]).await;
+    }
+}

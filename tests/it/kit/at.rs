@@ -1,0 +1,82 @@
+//! A place below the server's address, spoken to with a token: the API itself, a project, a deployment, a version.
+
+use reqwest::header::AUTHORIZATION;
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::Value;
+
+use super::Reply;
+
+/// A place. Paths are relative to it.
+#[derive(Clone)]
+pub struct At {
+    client: Client,
+    address: String,
+    authorization: Option<String>,
+}
+
+impl At {
+    /// The API at an address, with prefix; `token` without its scheme.
+    pub fn new(address: String, token: &str) -> Self {
+        Self { client: Client::new(), address, authorization: Some(format!("Token {token}")) }
+    }
+
+    /// A place below this one.
+    pub fn at(&self, path: &str) -> At {
+        At { address: format!("{}{path}", self.address), ..self.clone() }
+    }
+
+    /// The same place, with another `Authorization` header or none.
+    pub fn signed(&self, authorization: Option<&str>) -> At {
+        At { authorization: authorization.map(str::to_owned), ..self.clone() }
+    }
+
+    /// The whole address.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A request that is yet to be filled and sent.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.address));
+        match &self.authorization {
+            Some(value) => request.header(AUTHORIZATION, value),
+            None => request,
+        }
+    }
+
+    /// Sends a request as it is.
+    pub async fn send(&self, request: RequestBuilder) -> Reply {
+        Reply::read(request.send().await.expect("the server answers")).await
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// GET with a query whose values are written as they are meant.
+    pub async fn find(&self, path: &str, query: &[(&str, &str)]) -> Reply {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        self.get(&format!("{path}?{query}")).await
+    }
+
+    /// POST with a JSON body.
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        self.send(self.request(Method::POST, path).json(&body)).await
+    }
+
+    /// POST with a body of one's own.
+    pub async fn post_raw(&self, path: &str, kind: &str, body: impl Into<reqwest::Body>) -> Reply {
+        self.send(self.request(Method::POST, path).header("content-type", kind).body(body)).await
+    }
+
+    /// PATCH with a JSON body.
+    pub async fn patch(&self, path: &str, body: Value) -> Reply {
+        self.send(self.request(Method::PATCH, path).json(&body)).await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+}

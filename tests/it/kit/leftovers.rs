@@ -1,0 +1,29 @@
+//! What a server leaves behind: processes and mounts that have to do with its folder.
+
+use std::fs;
+use std::path::Path;
+
+/// Processes, but for the server itself, whose command line, mounts or open files name the folder.
+pub fn processes(folder: &Path, server: u32) -> Vec<String> {
+    let folder = folder.to_str().unwrap();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        if pid == server || pid == std::process::id() {
+            continue;
+        }
+        let read = |name: &str| fs::read(entry.path().join(name)).unwrap_or_default();
+        let command = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
+        let mounts = String::from_utf8_lossy(&read("mountinfo")).into_owned();
+        if command.contains(folder) || mounts.contains(folder) {
+            found.push(format!("{pid} {command}"));
+        }
+    }
+    found
+}
+
+/// Mounts below the folder that this process sees.
+pub fn mounts(folder: &Path) -> Vec<String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts.lines().filter(|line| line.contains(folder.to_str().unwrap())).map(str::to_owned).collect()
+}

@@ -1,0 +1,121 @@
+//! A look into a server's database, and users that no operation can make yet.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use modelyard_store::{Store, Token, User, catalogue, tokens, users};
+use modelyard_types::{Timestamp, TokenId, UserId};
+use sha2::{Digest, Sha256};
+use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
+
+use super::TestServer;
+
+/// What a server keeps: how many rows each table has, and the names of its files.
+#[derive(Debug, PartialEq)]
+pub struct Kept {
+    rows: BTreeMap<String, i64>,
+    files: Vec<String>,
+}
+
+const TABLES: [&str; 2] = [
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'",
+    "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'",
+];
+
+impl Kept {
+    /// How many rows a table has.
+    pub fn rows(&self, table: &str) -> i64 {
+        self.rows[table]
+    }
+}
+
+impl TestServer {
+    /// What is kept right now.
+    pub async fn kept(&self) -> Kept {
+        let place = self.database();
+        let rows = if place.starts_with("postgres") {
+            let pool = PgPool::connect(&place).await.unwrap();
+            let tables: Vec<String> = sqlx::query_scalar(TABLES[1]).fetch_all(&pool).await.unwrap();
+            let mut rows = BTreeMap::new();
+            for table in tables {
+                let count = sqlx::query_scalar(AssertSqlSafe(count_of(&table))).fetch_one(&pool).await.unwrap();
+                rows.insert(table, count);
+            }
+            pool.close().await;
+            rows
+        } else {
+            let pool = SqlitePool::connect(&place).await.unwrap();
+            let tables: Vec<String> = sqlx::query_scalar(TABLES[0]).fetch_all(&pool).await.unwrap();
+            let mut rows = BTreeMap::new();
+            for table in tables {
+                let count = sqlx::query_scalar(AssertSqlSafe(count_of(&table))).fetch_one(&pool).await.unwrap();
+                rows.insert(table, count);
+            }
+            pool.close().await;
+            rows
+        };
+        let mut files: Vec<_> = ["objects", "packages"].into_iter().flat_map(|folder| self.files(folder)).collect();
+        files.sort();
+        Kept { rows, files }
+    }
+
+    /// The files below a folder of the data folder.
+    pub fn files(&self, folder: &str) -> Vec<String> {
+        let (mut found, mut folders) = (Vec::new(), vec![self.data().join(folder)]);
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                    _ => found.push(entry.path().display().to_string()),
+                }
+            }
+        }
+        found
+    }
+
+    /// Its database. The test has to close it.
+    pub async fn store(&self) -> Store {
+        Store::open(&self.database()).await.unwrap()
+    }
+
+    /// Makes a user that is no administrator, and gives its id and a token.
+    pub async fn user(&self, email: &str) -> (UserId, String) {
+        let store = self.store().await;
+        let mut tx = store.begin().await.unwrap();
+        let now = Timestamp::now();
+        let user = User {
+            id: UserId::new(),
+            email: email.to_owned(),
+            name: String::new(),
+            surname: String::new(),
+            password_hash: None,
+            is_admin: false,
+            active: true,
+            created_at: now,
+        };
+        users::insert(&mut tx, &user).await.unwrap();
+        let text = format!("{:040x}", user.id.0.as_u128());
+        let hash = Sha256::digest(text.as_bytes()).into();
+        let token =
+            Token { id: TokenId::new(), user_id: user.id, hash, label: String::new(), created_at: now, expires_at: None };
+        tokens::insert(&mut tx, &token).await.unwrap();
+        catalogue::touch(&mut tx, None).await.unwrap();
+        tx.commit().await.unwrap();
+        store.close().await;
+        (user.id, text)
+    }
+
+    /// Deletes a user.
+    pub async fn delete_user(&self, id: UserId) {
+        let store = self.store().await;
+        let mut tx = store.begin().await.unwrap();
+        users::delete(&mut tx, id).await.unwrap();
+        catalogue::touch(&mut tx, None).await.unwrap();
+        tx.commit().await.unwrap();
+        store.close().await;
+    }
+}
+
+fn count_of(table: &str) -> String {
+    format!("SELECT count(*) FROM {table}")
+}

@@ -1,0 +1,226 @@
+//! A server process of a test: started, stopped, killed, started again on the same folder.
+
+use std::ops::Deref;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs, io};
+
+use modelyard_testkit::postgres::{self, PrivatePostgres};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use super::{At, PATIENCE, leftovers};
+
+/// Which database a server uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// A file in its data folder.
+    Sqlite,
+    /// A database of its own in the PostgreSQL of the test run.
+    Postgres,
+}
+
+/// Settings beside the usual ones: names of environment variables without their prefix, and values.
+pub type Settings<'a> = &'a [(&'a str, &'a str)];
+
+/// A server, and the API under `/v2.1` as its administrator. Dropping it stops it, and fails when something is left over.
+pub struct TestServer {
+    api: At,
+    folder: TempDir,
+    database: Option<postgres::Database>,
+    process: Child,
+    starts: u32,
+}
+
+impl Deref for TestServer {
+    type Target = At;
+
+    fn deref(&self) -> &At {
+        &self.api
+    }
+}
+
+impl TestServer {
+    /// Starts a server with an empty folder.
+    pub async fn start(database: Database) -> Self {
+        let folder = tempfile::Builder::new().prefix("modelyard-it-").tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        // Environments are built with one copy of uv for all tests.
+        fs::create_dir_all(shared_tools()).unwrap();
+        std::os::unix::fs::symlink(shared_tools(), data.join("tools")).unwrap();
+        let database = (database == Database::Postgres).then(|| PrivatePostgres::shared().database());
+        let process = spawn(folder.path(), database.as_ref(), &[], 0);
+        let api = At::new(String::new(), "");
+        let mut server = Self { api, folder, database, process, starts: 0 };
+        server.introduce().await;
+        server
+    }
+
+    /// Starts again on the same folder, after the last process ended.
+    pub async fn start_again(&mut self, settings: Settings<'_>) {
+        self.starts += 1;
+        self.process = spawn(self.folder.path(), self.database.as_ref(), settings, self.starts);
+        self.introduce().await;
+    }
+
+    /// Stops with a signal and starts again with other settings.
+    pub async fn restart(&mut self, settings: Settings<'_>) {
+        assert!(self.stop().success(), "{}", self.log());
+        self.start_again(settings).await;
+    }
+
+    /// Starts a second process on the same folder, and gives its exit status and what it said.
+    pub fn start_twice(&self) -> (ExitStatus, String) {
+        let status = spawn(self.folder.path(), self.database.as_ref(), &[], u32::MAX).wait().unwrap();
+        (status, fs::read_to_string(self.log_file(u32::MAX)).unwrap())
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Asks the process to stop and waits for its end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.ended()
+    }
+
+    /// Ends the process as a crash does.
+    pub fn crash(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.ended();
+    }
+
+    /// Waits for the end of the process.
+    pub fn ended(&mut self) -> ExitStatus {
+        self.try_ended().unwrap_or_else(|| panic!("the server does not end:\n{}", self.log()))
+    }
+
+    fn try_ended(&mut self) -> Option<ExitStatus> {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        None
+    }
+
+    /// The address without a prefix, such as `http://127.0.0.1:4711`.
+    pub fn origin(&self) -> &str {
+        self.api.address().strip_suffix("/v2.1").unwrap()
+    }
+
+    /// What stands beside the API: `/healthz` and the like.
+    pub fn root(&self) -> At {
+        At::new(self.origin().to_owned(), &self.token()).signed(None)
+    }
+
+    /// The administrator's token.
+    pub fn token(&self) -> String {
+        fs::read_to_string(self.data().join("admin-token")).unwrap().trim().to_owned()
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Where the database is: a URL, or the path of a file.
+    pub fn database(&self) -> String {
+        match &self.database {
+            Some(database) => database.url(),
+            None => self.data().join("modelyard.db").display().to_string(),
+        }
+    }
+
+    /// What the process printed since its start.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file(self.starts)).unwrap_or_default()
+    }
+
+    /// Processes that work for this server.
+    pub fn processes(&self) -> Vec<String> {
+        leftovers::processes(self.folder.path(), self.process.id())
+    }
+
+    fn log_file(&self, start: u32) -> PathBuf {
+        self.folder.path().join(format!("log-{start}"))
+    }
+
+    /// Waits until it says where it listens.
+    async fn introduce(&mut self) {
+        let begun = Instant::now();
+        loop {
+            let log = self.log();
+            let address = log.lines().find_map(|line| line.split_once(" listens on ")).map(|(_, rest)| rest.trim());
+            if let Some(address) = address {
+                self.api = At::new(format!("{address}/v2.1"), &self.token());
+                return;
+            }
+            let ended = self.process.try_wait().unwrap();
+            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "the server does not start: {ended:?}\n{log}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        let running = matches!(self.process.try_wait(), Ok(None));
+        if std::thread::panicking() {
+            let log = self.log();
+            let end: Vec<_> = log.lines().rev().take(40).collect();
+            eprintln!("the server's log, its end:");
+            end.iter().rev().for_each(|line| eprintln!("  {line}"));
+        }
+        if running {
+            self.signal(Signal::SIGTERM);
+        }
+        let status = self.try_ended();
+        if status.is_none() {
+            self.signal(Signal::SIGKILL);
+            self.try_ended();
+        }
+        if std::thread::panicking() {
+            return;
+        }
+        assert!(!running || status.is_some_and(|status| status.success()), "it ended with {status:?}:\n{}", self.log());
+        let left = self.processes();
+        assert!(left.is_empty(), "processes are left over: {left:#?}\n{}", self.log());
+        let mounts = leftovers::mounts(self.folder.path());
+        assert!(mounts.is_empty(), "mounts are left over: {mounts:#?}");
+    }
+}
+
+fn shared_tools() -> PathBuf {
+    env::current_exe().unwrap().parent().unwrap().join("tools")
+}
+
+fn spawn(folder: &Path, database: Option<&postgres::Database>, settings: Settings<'_>, start: u32) -> Child {
+    let log = fs::File::create(folder.join(format!("log-{start}"))).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_modelyard-under-test"));
+    command.arg("serve").arg("--data").arg(folder.join("data")).args(["--listen", "127.0.0.1:0"]);
+    for (name, _) in env::vars().filter(|(name, _)| name.starts_with("MODELYARD_")) {
+        command.env_remove(name);
+    }
+    if let Some(database) = database {
+        command.env("MODELYARD_DATABASE_URL", database.url());
+    }
+    for (name, value) in settings {
+        command.env(format!("MODELYARD_{name}"), value);
+    }
+    command.current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+    // A test that is ended from outside takes its server with it.
+    // SAFETY: between fork and exec only async-signal-safe functions may run, and this is one system call.
+    unsafe {
+        command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(io::Error::from));
+    }
+    command.spawn().expect("the server was built")
+}
