@@ -8,6 +8,9 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     command
         .args(["run", "--package", "modelyard-server", "--", "serve", "--data", "target/dev-data"])
         .args(arguments)
-        .env("MODELYARD_LOG_LEVEL", "info,modelyard_api=debug,modelyard_control=debug,modelyard_runner=debug,modelyard_server=debug");
+        .env(
+            "MODELYARD_LOG_LEVEL",
+            "info,modelyard_api=debug,modelyard_control=debug,modelyard_runner=debug,modelyard_server=debug",
+        );
     place::run(&mut command)
 }

@@ -68,7 +68,8 @@ fn offered(document: &Value) -> BTreeSet<String> {
 /// The lines of the contract that nothing offered answers to.
 fn missing(contract: &str, offered: &BTreeSet<String>) -> String {
     let lines = contract.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
-    let absent = lines.filter(|line| line.rsplit_once(' ').is_none_or(|(operation, _tier)| !offered.contains(operation)));
+    let absent =
+        lines.filter(|line| line.rsplit_once(' ').is_none_or(|(operation, _tier)| !offered.contains(operation)));
     absent.fold(HEAD.to_owned(), |text, line| text + line + "\n")
 }
 

@@ -29,7 +29,9 @@ const NETWORK: [(i64, &str); 15] = [
 pub(super) fn require_local(folder: &Path) -> Result<()> {
     let place = folder.display();
     let about = statfs(folder).map_err(|e| StartError(format!("The data folder {place} cannot be examined: {e}.")))?;
-    match network_name(i64::from(about.filesystem_type().0)) {
+    #[allow(clippy::unnecessary_cast, reason = "the type is another one on other platforms")]
+    let number = about.filesystem_type().0 as i64;
+    match network_name(number) {
         Some(name) => Err(StartError(format!(
             "The data folder {place} is on a network file system ({name}), on which SQLite would lose data. Name a \
              folder on a local disk with --data, or a PostgreSQL database with --database-url."

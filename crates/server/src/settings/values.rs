@@ -246,7 +246,7 @@ fn number_and_unit(text: &str) -> (Option<u64>, &str) {
 
 /// The number in the largest unit that keeps it whole.
 fn written(number: u64, units: &[(&str, u64)], plain: &str) -> String {
-    let fitting = units.iter().filter(|(_, factor)| number % factor == 0).max_by_key(|(_, factor)| *factor);
+    let fitting = units.iter().filter(|(_, factor)| number.is_multiple_of(*factor)).max_by_key(|(_, factor)| *factor);
     match fitting {
         Some((unit, factor)) if number > 0 => format!("{} {unit}", number / factor),
         _ => format!("{number}{plain}"),

@@ -103,7 +103,10 @@ mod tests {
 
     #[test]
     fn other_lines_do_not_count() {
-        assert_eq!(sums(&["OK", "test a ... ok", "it passed, 3 failed", "Ran into trouble", "FAILED (failures=1)"]), (0, 0));
+        assert_eq!(
+            sums(&["OK", "test a ... ok", "it passed, 3 failed", "Ran into trouble", "FAILED (failures=1)"]),
+            (0, 0)
+        );
     }
 
     #[test]
@@ -112,6 +115,9 @@ mod tests {
         counts.line("Ran 2 tests in 0.5s");
         counts.line("OK");
         counts.line("  Summary [ 1s] 3 tests run: 3 passed, 0 skipped");
-        assert_eq!(counts.to_string(), "Ran 2 tests in 0.5s\nOK\nSummary [ 1s] 3 tests run: 3 passed, 0 skipped\n5 passed, 0 failed");
+        assert_eq!(
+            counts.to_string(),
+            "Ran 2 tests in 0.5s\nOK\nSummary [ 1s] 3 tests run: 3 passed, 0 skipped\n5 passed, 0 failed"
+        );
     }
 }

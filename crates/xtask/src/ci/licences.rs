@@ -86,12 +86,26 @@ mod tests {
 
     #[test]
     fn one_acceptable_alternative_is_enough() {
-        for good in ["MIT", "MIT OR Apache-2.0", "MIT/Apache-2.0", "GPL-2.0 OR MIT", "MIT AND (LGPL-2.1 OR BSD-3-Clause)",
-            "Apache-2.0 WITH LLVM-exception", "(MIT OR Apache-2.0) AND Unicode-3.0"]
-        {
+        for good in [
+            "MIT",
+            "MIT OR Apache-2.0",
+            "MIT/Apache-2.0",
+            "GPL-2.0 OR MIT",
+            "MIT AND (LGPL-2.1 OR BSD-3-Clause)",
+            "Apache-2.0 WITH LLVM-exception",
+            "(MIT OR Apache-2.0) AND Unicode-3.0",
+        ] {
             assert!(fine(good), "{good}");
         }
-        for bad in ["GPL-3.0", "AGPL-3.0-only", "MIT AND GPL-2.0", "GPL-2.0 AND (MIT OR Apache-2.0)", "LGPL-3.0 WITH x", "", "(MIT"] {
+        for bad in [
+            "GPL-3.0",
+            "AGPL-3.0-only",
+            "MIT AND GPL-2.0",
+            "GPL-2.0 AND (MIT OR Apache-2.0)",
+            "LGPL-3.0 WITH x",
+            "",
+            "(MIT",
+        ] {
             assert!(!fine(bad), "{bad}");
         }
     }

@@ -31,7 +31,11 @@ pub fn run() -> Result<(), String> {
         println!("\n=== {name}");
         let begun = Instant::now();
         let done = step(&mut counts);
-        println!("=== {name}: {} after {:.0} s", if done.is_ok() { "done" } else { "FAILED" }, begun.elapsed().as_secs_f64());
+        println!(
+            "=== {name}: {} after {:.0} s",
+            if done.is_ok() { "done" } else { "FAILED" },
+            begun.elapsed().as_secs_f64()
+        );
         if let Err(reason) = done {
             failure = Some(format!("ci stopped at `{name}`: {reason}"));
             break;
