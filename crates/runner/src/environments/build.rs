@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     BuildError, Environment, Log, Spec, digest, environment, message,
-    requirements::Requirements,
+    requirements::{self, Requirements},
     run::Done,
     shelf::{self, Lock, Record, Shelf},
     steps::{Install, Place, Steps},
@@ -29,9 +29,24 @@ pub(super) struct Build<'a> {
 impl Build<'_> {
     /// The environment that is there, or a new one.
     pub async fn run(&self) -> Result<Environment, BuildError> {
-        let lock = if self.requirements.is_empty() { String::new() } else { self.lock().await? };
-        let wheels = self.key(&lock, "wheels");
-        let sources = self.key(&lock, &format!("built in {}", self.spec.scope));
+        if self.requirements.is_empty() {
+            return self.install_any("").await;
+        }
+        let (lock, kept) = self.lock(self.spec.refresh).await?;
+        match self.install_any(&lock).await {
+            Err(BuildError::Failed(_)) if kept => {
+                (self.log)("The versions locked before cannot be installed any more; looking for others");
+                let (lock, _) = self.lock(true).await?;
+                self.install_any(&lock).await
+            }
+            done => done,
+        }
+    }
+
+    /// Installs from wheels, else from sources.
+    async fn install_any(&self, lock: &str) -> Result<Environment, BuildError> {
+        let wheels = self.key(lock, "wheels");
+        let sources = self.key(lock, &format!("built in {}", self.spec.scope));
         for key in [&wheels, &sources] {
             if let Some(environment) = self.ready(key) {
                 return Ok(environment);
@@ -39,12 +54,12 @@ impl Build<'_> {
         }
         let hashes = !lock.contains("git+");
         if hashes {
-            if let Some(environment) = self.install(&wheels, &lock, Install::Wheels).await? {
+            if let Some(environment) = self.install(&wheels, lock, Install::Wheels).await? {
                 return Ok(environment);
             }
             (self.log)("Some packages have no wheel for this Python; building them from their source");
         }
-        let built = self.install(&sources, &lock, Install::Sources { hashes }).await?;
+        let built = self.install(&sources, lock, Install::Sources { hashes }).await?;
         built.ok_or_else(|| BuildError::Failed("A package could not be built from its source".to_owned()))
     }
 
@@ -63,17 +78,17 @@ impl Build<'_> {
         digest(&[BUILDER, lock, &python.version, &prefix, &python.platform, "no system packages", how])
     }
 
-    /// The requirements with exact versions and hashes: those found before for the same text, or new ones.
-    async fn lock(&self) -> Result<String, BuildError> {
+    /// The requirements with exact versions and hashes, and whether they were kept from before for the same text.
+    async fn lock(&self, refresh: bool) -> Result<(String, bool), BuildError> {
         let index = self.steps.index;
         let name = self.key(
             &format!("{}\0{:?}\0{:?}{:?}", self.requirements.text, self.requirements.options, index.args, index.env),
             self.spec.scope,
         );
         let _lock = self.hold(&name).await?;
-        if let Some(lock) = self.shelf.resolved(&name).filter(|_| !self.spec.refresh) {
+        if let Some(lock) = self.shelf.resolved(&name).filter(|_| !refresh) {
             (self.log)("These requirements were locked before; using the same versions");
-            return Ok(lock);
+            return Ok((lock, true));
         }
         let cache = self.shelf.scope_cache(self.spec.scope)?;
         let done = self.lock_in(&name, &cache, &self.requirements.text, &[], self.log).await?;
@@ -81,8 +96,13 @@ impl Build<'_> {
             return Err(self.failed(&done, &name, &cache).await);
         }
         let lock = String::from_utf8_lossy(&done.output).into_owned();
+        if !requirements::is_clean(&lock) {
+            return Err(BuildError::Failed(
+                "The code of a source package tampered with the list of versions".to_owned(),
+            ));
+        }
         self.shelf.keep_resolved(&name, &lock)?;
-        Ok(lock)
+        Ok((lock, false))
     }
 
     async fn lock_in(

@@ -41,13 +41,22 @@ impl Requirements {
 
 /// Checks the text; the sentence names the line and what to do.
 pub(super) fn check(text: &str, allowed: &[String]) -> Result<Requirements, String> {
+    check_lines(text, allowed, MOST_LINES)
+}
+
+/// Whether locked requirements have none but lines of these kinds. Code that ran while uv locked could have added some.
+pub(super) fn is_clean(lock: &str) -> bool {
+    check_lines(lock, &[], usize::MAX).is_ok()
+}
+
+fn check_lines(text: &str, allowed: &[String], most_lines: usize) -> Result<Requirements, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut checked = Requirements { text: String::with_capacity(text.len()), options: Vec::new() };
     let mut whole = String::new();
     let mut first = 1;
     for (line, number) in text.lines().zip(1..) {
-        if number > MOST_LINES {
-            return Err(format!("requirements.txt has more than {MOST_LINES} lines; list only what the code needs"));
+        if number > most_lines {
+            return Err(format!("requirements.txt has more than {most_lines} lines; list only what the code needs"));
         }
         if line.len() > LONGEST_LINE {
             return Err(format!("requirements.txt line {number} is longer than {LONGEST_LINE} bytes; split it"));
@@ -175,7 +184,7 @@ fn normal(name: &str) -> String {
 mod tests {
     //! Which lines pass.
 
-    use super::{Requirements, check};
+    use super::{Requirements, check, is_clean};
 
     fn refusal(text: &str) -> String {
         check(text, &[]).unwrap_err()
@@ -273,6 +282,13 @@ https://user@example.org/pkg-1.0.whl
             );
         }
         assert!(refusal("x @ https://e.org/${TOKEN}/x").contains("variables are not filled in"));
+    }
+
+    #[test]
+    fn a_lock_holds_packages_and_hashes_only() {
+        assert!(is_clean(&"six==1.17.0 \\\n    --hash=sha256:00\n".repeat(10_000)));
+        assert!(!is_clean("six==1.17.0 \\\n    --hash=sha256:00\n--index-url https://elsewhere.example\n"));
+        assert!(!is_clean("x @ file:///etc/x\n"));
     }
 
     #[test]

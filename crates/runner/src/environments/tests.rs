@@ -108,6 +108,20 @@ async fn the_same_text_is_not_even_locked_again() {
 }
 
 #[tokio::test]
+async fn locked_versions_that_are_gone_are_looked_for_again() {
+    let bench = Bench::new().await;
+    let first = bench.build("six").await.unwrap();
+    let resolved = bench.home.path().join("environments/resolved");
+    let kept = fs::read_dir(resolved).unwrap().next().unwrap().unwrap().path();
+    fs::write(kept, "six==99 --hash=sha256:00\n").unwrap();
+
+    let again = bench.build("six").await.unwrap();
+
+    assert_eq!(again.key, first.key);
+    assert!(bench.logged("cannot be installed any more"));
+}
+
+#[tokio::test]
 async fn no_requirements_make_a_bare_python() {
     let bench = Bench::new().await;
 
