@@ -5,6 +5,7 @@ mod control;
 mod ending;
 mod plan;
 mod records;
+mod replacing;
 mod settings;
 mod spawner;
 mod supervisor;
