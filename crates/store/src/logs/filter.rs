@@ -161,6 +161,18 @@ pub(super) struct Condition {
     pub exact: bool,
 }
 
+/// Labels with an index of their own.
+const INDEXED: [&str; 3] = ["deployment_request_id", "deployment_version_id", "environment_build_id"];
+
+/// Whether every passing line has one given value of an indexed label.
+pub(super) fn is_narrow(filter: &Filter) -> bool {
+    match filter {
+        Filter::And(parts) => parts.iter().any(is_narrow),
+        Filter::Label(label, LabelTest::Is(text)) => INDEXED.contains(&label.0) && !text.is_empty(),
+        Filter::Or(_) | Filter::Label(..) | Filter::Line(_) => false,
+    }
+}
+
 /// Writes a filter as a condition that every passing line meets. Values are added to those of the statement.
 pub(super) fn condition(filter: &Filter, postgres: bool, values: &mut Vec<Value>) -> Condition {
     match filter {

@@ -3,8 +3,6 @@
 //! Each status of a version (or project) is one stretch of an index that is in order of ids, and ids are in order of
 //! time. A list merges the stretches it needs, reading only the index, and fetches rows for the one page it gives.
 
-use std::fmt::Write as _;
-
 use modelyard_types::Timestamp;
 use modelyard_types::ids::{ProjectId, RequestId, VersionId};
 use modelyard_types::requests::RequestStatus;
@@ -137,18 +135,21 @@ fn page_of_ids(filter: &RequestFilter, range: Range, limit: i64, offset: i64) ->
 
     let mut values = values![range.first, range.last, limit, offset];
     values.push(scope);
-    let mut text = String::new();
+    let direction = filter.direction();
+    // Each stretch is cut by itself: PostgreSQL would rather read and sort all of them than merge.
+    values.push(Value::Int(limit.saturating_add(offset)));
+    let mut stretches = Vec::new();
     for status in statuses {
         values.push(status.value());
-        let union = if text.is_empty() { "" } else { " UNION ALL " };
         let mark = values.len();
-        let _ = write!(
-            text,
-            "{union}SELECT id FROM requests WHERE {column} = $5 AND status = ${mark} AND id >= $1 AND id < $2"
-        );
+        stretches.push(format!(
+            "SELECT id FROM (SELECT id FROM requests
+                WHERE {column} = $5 AND status = ${mark} AND id >= $1 AND id < $2
+                ORDER BY id {direction} LIMIT $6) AS stretch{mark}"
+        ));
     }
-    let _ = write!(text, " ORDER BY id {} LIMIT $3 OFFSET $4", filter.direction());
-    (text, values)
+    let stretches = stretches.join(" UNION ALL ");
+    (format!("{stretches} ORDER BY id {direction} LIMIT $3 OFFSET $4"), values)
 }
 
 /// Ids looked at in one step of a search.

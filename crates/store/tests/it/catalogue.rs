@@ -66,6 +66,8 @@ async fn a_project_is_read_as_a_whole() {
         let mut revision = both::revision(&version);
         revision.environment_build_id = Some(build.id);
         version.active_revision_id = Some(revision.id);
+        version.active_environment_id = Some(own.id);
+        version.active_build_id = Some(build.id);
         let bare = both::version(&deployment, &base, "v2");
         let mut tx = store.begin().await.unwrap();
         environments::insert(&mut tx, &own).await.unwrap();

@@ -3,7 +3,7 @@
 use modelyard_store::{LogStore, statements};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
 
-use crate::both::places;
+use crate::both::{Place, places};
 
 #[tokio::test]
 async fn every_statement_can_be_prepared_on_both() {
@@ -34,5 +34,32 @@ async fn every_statement_can_be_prepared_on_both() {
             }
         }
         assert!(failures.is_empty(), "{}", failures.join("\n"));
+    }
+}
+
+#[tokio::test]
+async fn no_statement_looks_through_a_large_table() {
+    let place = Place::lite();
+    place.open().await.close().await;
+    LogStore::open(&place.address()).await.unwrap().close().await;
+    let mut on = sqlx::SqliteConnection::connect(&place.address()).await.unwrap();
+    for (name, text) in statements(false) {
+        // Steps over the index from project to project.
+        if name.ends_with("logs::PROJECTS") {
+            continue;
+        }
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut on).await.unwrap();
+        let steps: Vec<_> = plan.into_iter().map(|(_, _, _, step)| step).collect();
+        // The index of open requests holds only those.
+        let small = |step: &&String| !step.ends_with("USING INDEX requests_open");
+        let scans = |table: &str| steps.iter().filter(small).any(|step| step.starts_with(&format!("SCAN {table}")));
+        assert!(!["requests", "log_lines", "audit_events"].into_iter().any(scans), "{name}: {steps:?}");
+        if name.starts_with("requests::list") {
+            assert!(steps.iter().any(|step| step.contains("COVERING INDEX")), "{name}: {steps:?}");
+        }
+        if name.starts_with("logs::search Label") {
+            assert!(steps.iter().any(|step| step.contains("INDEX log_lines_")), "{name}: {steps:?}");
+        }
     }
 }
