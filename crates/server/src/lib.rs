@@ -9,6 +9,7 @@ pub mod host;
 mod http;
 pub mod logging;
 mod metrics;
+pub mod openapi;
 mod running;
 pub mod serve;
 pub mod settings;

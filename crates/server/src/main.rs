@@ -10,7 +10,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 use clap::Parser;
 use modelyard_server::cli::{Cli, Command};
 use modelyard_server::settings::{self, Given, InForce};
-use modelyard_server::{Result, StartError, demo, serve};
+use modelyard_server::{Result, StartError, demo, openapi, serve};
 
 fn main() -> ExitCode {
     // The first process of an instance is this program too; it must not have made a thread.
@@ -41,11 +41,7 @@ fn run(command: Command) -> Result<()> {
             println!("modelyard {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
-        Command::Openapi => {
-            let document = modelyard_api::document().to_pretty_json();
-            println!("{}", document.map_err(|e| StartError(format!("The document cannot be written: {e}.")))?);
-            Ok(())
-        }
+        Command::Openapi => openapi::print(),
     }
 }
 
