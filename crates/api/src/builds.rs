@@ -39,6 +39,7 @@ fn shown(revision: Revision) -> BuildDetail {
     tag = "Revisions", responses((status = 200, body = Vec<BuildDetail>)))]
 async fn builds_list(State(app): State<App>, on: OnVersion<can::BuildsList>) -> Result<Json<Vec<BuildDetail>>> {
     let all = revisions::list(app.control().store(), on.version.id).await?;
+    app.control().catch_up().await?;
     Ok(Json(all.into_iter().map(shown).collect()))
 }
 
@@ -50,5 +51,7 @@ async fn builds_get(
     on: OnVersion<can::BuildsGet>,
     path: PathValues,
 ) -> Result<Json<BuildDetail>> {
-    Ok(Json(shown(find(&app, on.version.id, &path, "builds", Kind::Build).await?)))
+    let build = find(&app, on.version.id, &path, "builds", Kind::Build).await?;
+    app.control().catch_up().await?;
+    Ok(Json(shown(build)))
 }

@@ -156,6 +156,7 @@ async fn deployment_versions_list(
     all.extend(environments::list_base(store).await?);
     let environments: HashMap<_, _> = all.into_iter().map(|it| (it.id, it)).collect();
     let mut versions = versions::list(store, on.deployment.id).await?;
+    app.control().catch_up().await?;
     versions.retain(|version| filter.labels.matches(&version.labels));
     let shown = versions.into_iter().map(|version| {
         let is_default = default == Some(version.id);
@@ -189,6 +190,7 @@ async fn deployment_versions_get(
 ) -> Result<Json<DeploymentVersionDetail>> {
     let version = versions::get(app.control().store(), on.version.id).await?;
     let version = version.ok_or_else(|| not_found(Kind::DeploymentVersion))?;
+    app.control().catch_up().await?;
     Ok(Json(detailed(&app, &on.deployment.name, version).await?))
 }
 

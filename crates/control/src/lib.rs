@@ -144,6 +144,13 @@ impl Control {
         self.catalogue().reach(number).await
     }
 
+    /// Waits until the catalogue holds what the database holds now. Whoever read from the database that something is
+    /// available must not be told by the catalogue that it is not.
+    pub async fn catch_up(&self) -> Result<()> {
+        let number = modelyard_store::catalogue::number(self.store()).await?;
+        self.catalogue().reach(number).await
+    }
+
     /// Commits a change of an organization: it shows in all its projects.
     pub(crate) async fn commit_organization(&self, mut tx: Tx, id: OrganizationId) -> Result<()> {
         for project in modelyard_store::projects::list(&mut tx, Some(id)).await? {

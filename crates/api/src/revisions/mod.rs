@@ -57,6 +57,7 @@ async fn revisions_list(
     on: OnVersion<can::RevisionsList>,
 ) -> Result<Json<Vec<RevisionDetail>>> {
     let all = revisions::list(app.control().store(), on.version.id).await?;
+    app.control().catch_up().await?;
     Ok(Json(all.into_iter().map(|revision| shown(revision, &on.version.name)).collect()))
 }
 
@@ -70,6 +71,7 @@ async fn revisions_get(
     path: PathValues,
 ) -> Result<Json<RevisionDetail>> {
     let revision = find(&app, on.version.id, &path, "revisions", Kind::Revision).await?;
+    app.control().catch_up().await?;
     Ok(Json(shown(revision, &on.version.name)))
 }
 
