@@ -57,9 +57,10 @@ def _tree(path: str, name: str) -> ast.Module:
             raise Refused("%s is larger than 16 MiB" % name)
         with open(path, "rb") as file:
             source = file.read()
-        tree: ast.Module = compile(source, name, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+        tree: Any = compile(source, name, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
         compile(tree, name, "exec", dont_inherit=True)  # what only the compiler notices: `return` outside a function
-        return tree
+        module: ast.Module = tree
+        return module
     except SyntaxError as error:
         if error.lineno:
             raise Refused("%s line %d: %s" % (name, error.lineno, error.msg), error.lineno) from None

@@ -35,7 +35,8 @@ def _c_core() -> Tuple[Callable[[str, int], Tuple[Any, int]], Callable[[Any], Ca
     def encoder(default: Callable[[Any], Any]) -> Callable[[Any, int], Any]:
         return make_encoder(None, default, encode_basestring, None, ":", ",", False, False, False)
 
-    scanner = make_scanner(_Settings)
+    settings: Any = _Settings
+    scanner = make_scanner(settings)
     if scanner('{"a":[1]}', 0) != ({"a": [1]}, 9) or "".join(encoder(repr)({"a": [1]}, 0)) != '{"a":[1]}':
         raise ImportError("the C core of json has another interface")
     return scanner, encoder
@@ -50,7 +51,8 @@ def _portable_core() -> Tuple[Callable[[str, int], Tuple[Any, int]], Callable[[A
         )
         return lambda value, _indent: made.iterencode(value)
 
-    return json.JSONDecoder(parse_constant=_refuse_constant).scan_once, encoder
+    decoder: Any = json.JSONDecoder(parse_constant=_refuse_constant)
+    return decoder.scan_once, encoder
 
 
 try:
@@ -60,15 +62,13 @@ except Exception:  # another interpreter, or a later one with another C interfac
 
 
 def loads(text: str) -> Any:
-    """The value of a JSON text; `NotJson` when it is none."""
+    """The value of a JSON text; a `ValueError` when it is none."""
     try:
-        value, end = scan(text, 0)
+        value, end = scan(text, len(text) - len(text.lstrip(WHITESPACE)))
     except StopIteration:
-        start = len(text) - len(text.lstrip(WHITESPACE))
-        try:
-            value, end = scan(text, start)
-        except StopIteration:
-            raise NotJson("no JSON value was found") from None
+        raise NotJson("no JSON value was found") from None
+    except SystemError:  # the C core's own error class is in the package that nobody has loaded
+        raise NotJson("it cannot be parsed") from None
     if end != len(text) and text[end:].strip(WHITESPACE):
         raise NotJson("there is text after the JSON value")
     return value

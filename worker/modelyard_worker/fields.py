@@ -8,7 +8,7 @@ from .values import NoJson, as_object, simplify, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, FrozenSet, List, Optional, Tuple
+    from typing import Any, Callable, Dict, FrozenSet, List, Optional, Set, Tuple
 
 NOTHING = type(None)
 URI = "ubiops-file://"
@@ -28,6 +28,7 @@ def exact_types(data_type: str) -> Tuple[FrozenSet[Any], Optional[FrozenSet[Any]
     if data_type.startswith("array_"):
         items = exact_types(data_type[len("array_") :])[0] - {NOTHING}
         return frozenset((list, NOTHING)) if items else frozenset(), items
+    whole: Dict[str, Set[Any]]
     whole = {"int": {int}, "double": {float, int}, "string": {str}, "bool": {bool}, "dict": {dict}}
     return frozenset(whole[data_type] | {NOTHING} if data_type in whole else ()), None
 
@@ -47,7 +48,7 @@ def _step(value: Any) -> Any:
         raise Mismatch(type_name(value)) from None
 
 
-def _int(value: Any) -> int:
+def _int(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return int.__int__(value)
     return _again(value, int, _int)
@@ -61,13 +62,13 @@ def _double(value: Any) -> Any:
     return _again(value, float, _double)
 
 
-def _string(value: Any) -> str:
+def _string(value: Any) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
     return _again(value, str, _string)
 
 
-def _bool(value: Any) -> bool:
+def _bool(value: Any) -> Any:
     if isinstance(value, bool):
         return value
     return _again(value, bool, _bool)
@@ -114,13 +115,13 @@ def _file(value: Any) -> Any:
 
 
 def _absolute(path: Any) -> str:
-    path = os.fspath(path)
-    if not isinstance(path, str):
-        raise Mismatch(type_name(path))
-    path = str.__str__(path)
-    if path.startswith(URI) or os.path.isabs(path):
-        return path
-    return os.path.join(os.getcwd(), path)
+    found: str = os.fspath(path)
+    if not isinstance(found, str):
+        raise Mismatch(type_name(found))
+    found = str.__str__(found)
+    if found.startswith(URI) or os.path.isabs(found):
+        return found
+    return os.path.join(os.getcwd(), found)
 
 
 def _anything(value: Any) -> Any:

@@ -12,7 +12,7 @@ START, CALL, CANCEL, CREDIT, STOP = 0x40, 0x41, 0x42, 0x43, 0x44
 
 #: The least and the greatest length (kind and payload) of each frame the server may send.
 INCOMING = {
-    START: (3, 16 << 20),
+    START: (2, 16 << 20),
     CALL: (14, 1 << 30),
     CANCEL: (9, 9),
     CREDIT: (13, 13),

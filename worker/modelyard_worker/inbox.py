@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _collections import deque
+from _collections import deque  # type: ignore[import-not-found]  # `collections` loads slowly
 from _thread import RLock
 
 from .exits import Exit, leave

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from _signal import SIGUSR1, pthread_kill, signal
+from _signal import SIGUSR1, pthread_kill, signal  # type: ignore[import-not-found]  # `signal` loads slowly
 from _thread import get_ident
 from select import POLLIN, poll
 
+from .awaiting import deflect
+from .cancelled import Cancelled
 from .inbox import Inbox
 from .logbook import Logbook
 from .wire import Wire
@@ -13,10 +15,6 @@ from .wire import Wire
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-
-class Cancelled(BaseException):
-    """Raised in user code whose request was cancelled; not an `Exception`, so that few handlers catch it."""
 
 
 class Interrupts:
@@ -57,9 +55,11 @@ class Interrupts:
 
     def _on_signal(self, _signal: int, _frame: Any) -> None:
         inbox = self._inbox
-        if not inbox.running or self._book.detached:
+        if self._book.detached:
             return
         self.deferred = True
+        if not inbox.running:
+            return  # between `started` and the call itself: the call looks when it begins
         if self._wire.lock._is_owned() or inbox.lock._is_owned():  # type: ignore[attr-defined]
             return
         if inbox.wanted != inbox.running:
@@ -73,4 +73,5 @@ class Interrupts:
         self.deferred = False
         if inbox.wanted == inbox.running:
             inbox.wanted = 0
-            raise Cancelled
+            if not deflect():
+                raise Cancelled

@@ -8,7 +8,7 @@ from time import monotonic
 
 from . import frames
 from .awaiting import settled
-from .codec import dumps, loads
+from .codec import dumps
 from .dispatch import Dispatch
 from .exits import Exit, leave, run_exit_functions
 from .inbox import Inbox
@@ -35,6 +35,7 @@ def main(argv: List[str], loaded_before: FrozenSet[str]) -> None:
     wire.send(frames.frame(frames.HELLO, dumps(arguments.hello())) + _phase("interpreter", arguments.age()))
     book = Logbook(wire)
     interrupts = Interrupts(wire, inbox, book)
+    interrupts.listen()
     while inbox.start is None:
         inbox.read()
     start = Start(inbox.start)
@@ -46,7 +47,6 @@ def main(argv: List[str], loaded_before: FrozenSet[str]) -> None:
         deployment, dispatch = _load(book, wire, start, loaded_before)
     except Fatal as fatal:
         _report_fatal(book, wire, fatal)
-    interrupts.listen()
     serving.serve(dispatch, _outputs(book, wire, start), start.input_type == "plain")
     _stop(deployment, book, wire)
 

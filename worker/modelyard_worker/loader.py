@@ -73,7 +73,9 @@ def _standard_names() -> Set[str]:
     known = getattr(sys, "stdlib_module_names", None)
     if known is not None:
         return set(known)
-    return {entry.partition(".")[0] for entry in os.listdir(os.path.dirname(os.__file__))}
+    pure = os.path.dirname(os.__file__)
+    folders = (folder for folder in (pure, os.path.join(pure, "lib-dynload")) if os.path.isdir(folder))
+    return {entry.partition(".")[0] for folder in folders for entry in os.listdir(folder)}
 
 
 def load(folder: str, main_file: str) -> Any:
@@ -93,12 +95,12 @@ def load(folder: str, main_file: str) -> Any:
 
 def _run(path: str) -> Any:
     # The frozen importers: `importlib.util` would say the same and load slowly.
-    from _frozen_importlib import module_from_spec  # type: ignore[import-not-found]
-    from _frozen_importlib_external import spec_from_file_location  # type: ignore[import-not-found]
+    from _frozen_importlib import module_from_spec
+    from _frozen_importlib_external import spec_from_file_location
 
     name = os.path.splitext(os.path.basename(path))[0]
     sys.argv[:] = [path]
-    spec = spec_from_file_location(name, path)
+    spec: Any = spec_from_file_location(name, path)
     module = module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

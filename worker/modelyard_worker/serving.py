@@ -6,11 +6,12 @@ import os
 
 from . import frames
 from .awaiting import settled
+from .cancelled import Cancelled
 from .codec import dumps, loads, scan
 from .dispatch import Dispatch, NoMethod
 from .inbox import Inbox
 from .inputs import InputError, parsed, payload
-from .interrupts import Cancelled, Interrupts
+from .interrupts import Interrupts
 from .logbook import ERROR, Logbook
 from .outputs import OutputError, Outputs, encode
 from .updates import StreamingUpdate
@@ -27,6 +28,19 @@ CANCELLED = "The request was cancelled"
 TOO_LARGE = "The result is larger than 512 MiB; return large data as a file"
 
 
+class InternalError(Exception):
+    """The server or the worker is to blame, not the user's code."""
+
+
+#: Our own exceptions, whose text is for the caller; any other came from user code.
+_KINDS: Dict[Any, str] = {
+    InputError: "input",
+    OutputError: "output",
+    NoMethod: "exception",
+    InternalError: "internal",
+}
+
+
 class Serving:
     """Everything a running worker consists of."""
 
@@ -38,8 +52,9 @@ class Serving:
 
     def serve(self, dispatch: Dispatch, outputs: Outputs, plain_input: bool) -> None:
         """Answers calls until the server says stop."""
-        inbox, book, queue, popleft = self.inbox, self.book, self.inbox.queue, self.inbox.queue.popleft
-        lock, send, started, cancelled = self.wire.lock, self.wire.send, frames.started, self.inbox.cancelled
+        book, queue, popleft = self.book, self.inbox.queue, self.inbox.queue.popleft
+        lock, write, cancelled = self.wire.lock, self.wire.write, self.inbox.cancelled
+        pack, kind = frames.STARTED_FRAME.pack, frames.STARTED
         answer = self._answering(dispatch, outputs, plain_input)
         entry = self._next()
         while entry is not None:
@@ -50,10 +65,10 @@ class Serving:
                 if queue and not cancelled:
                     entry = popleft()
                     book.current = entry[0]
-                    send(frame + started(entry[0]))
+                    write(frame + pack(9, kind, entry[0]))
                     continue
                 book.current = 0
-                send(frame)
+                write(frame)
             entry = self._next()
 
     def _next(self) -> Optional[Entry]:
@@ -79,7 +94,8 @@ class Serving:
 
     def _answering(self, dispatch: Dispatch, outputs: Outputs, plain_input: bool) -> Callable[..., bytes]:
         """The function from a call to its last frame. What it needs is looked up here, once."""
-        inbox, pack, most = self.inbox, frames.RESULT_HEAD.pack, frames.RESULT_MAX
+        inbox, interrupts, pack = self.inbox, self.interrupts, frames.RESULT_HEAD.pack
+        kind, most, joined = frames.RESULT, frames.RESULT_MAX, "".join
         direct = None if plain_input else dispatch.direct
         fits, slow_body, failure, many_flag = outputs.fits, outputs.body, self._failure, frames.LIST_BODY
         go_home, home = os.fchdir, move_up(os.open(".", os.O_RDONLY), HIGH + 1)
@@ -88,6 +104,8 @@ class Serving:
             try:
                 try:
                     inbox.running = call
+                    if interrupts.deferred:
+                        interrupts.after()
                     try:
                         go_home(home)
                     except OSError:
@@ -116,14 +134,14 @@ class Serving:
                 body = b""
                 if fits(value):
                     try:
-                        body = "".join(encode(value, 0)).encode()
+                        body = joined(encode(value, 0)).encode()
                     except Exception:
                         pass  # NaN, a value inside that is not JSON: the slow way says which
                 if not body:
                     body = slow_body(value, bool(flags & many_flag))
                 if len(body) > most:
                     raise OutputError(TOO_LARGE)
-                return pack(10 + len(body), 7, call, 0) + body
+                return pack(10 + len(body), kind, call, 0) + body
             except BaseException as error:
                 return failure(call, error)
 
@@ -136,8 +154,11 @@ class Serving:
         return (dispatch.many if flags & frames.LIST_BODY else dispatch.single)(value, given)
 
     def _context(self, call: int, text: Any) -> Dict[str, Any]:
-        context: Dict[str, Any] = loads(str(text, "utf-8"))
-        context["streaming_update"] = StreamingUpdate(self, call)
+        try:
+            context: Dict[str, Any] = loads(str(text, "utf-8"))
+            context["streaming_update"] = StreamingUpdate(self, call)
+        except Exception as error:
+            raise InternalError("The context of the request cannot be read: %s" % error) from None
         self.inbox.credits = frames.FIRST_CREDITS
         return context
 
@@ -145,12 +166,9 @@ class Serving:
         """The error frame for whatever kept a call from its result; what concerns the user's code is logged."""
         if isinstance(error, Cancelled):
             return _error(call, "cancelled", CANCELLED)
-        if isinstance(error, InputError):
-            return _error(call, "input", str(error))
-        if isinstance(error, OutputError):
-            return _error(call, "output", str(error))
-        if isinstance(error, NoMethod):
-            return _error(call, "exception", str(error))
+        kind = _KINDS.get(type(error))
+        if kind is not None:
+            return _error(call, kind, str(error))
         if self.book.detached and isinstance(error, SystemExit):
             os._exit(error.code if isinstance(error.code, int) else 1)
         from .failures import public_message, traceback_text

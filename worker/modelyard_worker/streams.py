@@ -29,8 +29,8 @@ class LogStream(io.TextIOBase):
         self.mode = "w"
         self.name = "<stderr>" if descriptor == 2 else "<stdout>"
 
-    encoding = "utf-8"  # type: ignore[assignment]
-    errors = "backslashreplace"  # type: ignore[assignment]
+    encoding = "utf-8"
+    errors = "backslashreplace"
     line_buffering = True
     write_through = False
 

@@ -9,7 +9,7 @@ from .exits import Exit, leave
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Union
+    pass
 
 #: Descriptors of ours move up here, out of the way of code that closes the low ones.
 HIGH = 700
@@ -38,12 +38,16 @@ class Wire:
     def send(self, data: bytes) -> None:
         """Sends whole frames, or ends the process when the socket is gone."""
         with self.lock:
-            try:
-                sent = os.write(self.fd, data)
-                if sent != len(data):
-                    self._send_rest(memoryview(data)[sent:])
-            except OSError as error:
-                leave(Exit.SOCKET_GONE, "the socket to the server cannot be written: " + str(error))
+            self.write(data)
+
+    def write(self, data: bytes) -> None:
+        """As `send`, for a caller that holds the lock."""
+        try:
+            sent = os.write(self.fd, data)
+            if sent != len(data):
+                self._send_rest(memoryview(data)[sent:])
+        except OSError as error:
+            leave(Exit.SOCKET_GONE, "the socket to the server cannot be written: " + str(error))
 
     def _send_rest(self, rest: memoryview) -> None:
         while rest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -58,6 +59,7 @@ class Worker:
         )
         theirs.close()
         self._buffer = b""
+        self._signalling = False
 
     def send(self, kind, payload=b""):
         self.send_raw(struct.pack(">IB", 1 + len(payload), kind) + payload)
@@ -94,8 +96,10 @@ class Worker:
         self.send(frames.CANCEL, struct.pack(">Q", number))
 
     def cancel_running(self, number):
+        """Cancels as the server does: the frame, then the signal, again and again until there is an answer."""
         self.cancel(number)
         self.process.send_signal(signal.SIGUSR1)
+        self._signalling = True
 
     def credit(self, number, updates):
         self.send(frames.CREDIT, struct.pack(">QI", number, updates))
@@ -137,6 +141,7 @@ class Worker:
     def answer(self, number):
         """What the call ended with, as (name, content)."""
         name, call, content = self.until("RESULT", "ERROR")
+        self._signalling = False
         assert call == number, (call, number)
         return name, content
 
@@ -154,7 +159,12 @@ class Worker:
 
     def _exactly(self, size):
         while len(self._buffer) < size:
-            data = self.socket.recv(1 << 20)
+            while self._signalling and not select.select([self.socket], [], [], 0.1)[0]:
+                self.process.send_signal(signal.SIGUSR1)
+            try:
+                data = self.socket.recv(1 << 20)
+            except ConnectionResetError:  # it left frames unread
+                data = b""
             if not data:
                 raise Closed(self.process.communicate(timeout=PATIENCE)[1].decode())
             self._buffer += data

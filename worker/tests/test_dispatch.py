@@ -107,7 +107,9 @@ class Context(WorkerTest):
         context = dict(REQUEST_CONTEXT, streaming_update=True)
         show = "dict(context, streaming_update=callable(context['streaming_update']))"
         for head in ("data, context", "context, data", "data, *, context", "data, context=None"):
-            self.assertEqual(self.seen("def request(self, %s):\n    return [data, %s]" % (head, show)), ["data", context])
+            self.assertEqual(
+                self.seen("def request(self, %s):\n    return [data, %s]" % (head, show)), ["data", context]
+            )
         for head in ("data", "data, ctx=None", "data, context=None, other=None", "data, **kwargs", "*args"):
             method = "def request(self, %s):\n    return repr(sorted(map(repr, locals().values())))" % head
             self.assertNotIn("a-request", self.seen(method))

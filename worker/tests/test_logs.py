@@ -4,6 +4,7 @@ import os
 import unittest
 
 from driver import WorkerTest
+
 from modelyard_worker.levels import stderr_lines
 
 
@@ -15,7 +16,9 @@ class Logs(WorkerTest):
         return worker.logs
 
     def test_print_is_information_of_the_call_in_work(self):
-        worker = self.serving("def request(self, data):\n    print('line', data)\n    print('end', data, end='')\n    return {'y': 1}")
+        worker = self.serving(
+            "def request(self, data):\n    print('line', data)\n    print('end', data, end='')\n    return {'y': 1}"
+        )
         worker.send_raw(b"".join(worker.call_bytes(number, number) for number in range(1, 50)))
         for number in range(1, 50):
             worker.answer(number)
@@ -166,7 +169,9 @@ class Logs(WorkerTest):
                 lines += payload[9:].decode().count("\n") + 1
 
     def test_output_below_python_reaches_the_descriptors(self):
-        worker = self.serving("def request(self, data):\n    import os\n    os.system('echo below; echo beside >&2')\n    return {'y': 1}")
+        worker = self.serving(
+            "def request(self, data):\n    import os\n    os.system('echo below; echo beside >&2')\n    return {'y': 1}"
+        )
         worker.ask(1)
         worker.send(0x44)
         stdout, stderr = worker.process.communicate()

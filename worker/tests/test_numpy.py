@@ -43,7 +43,9 @@ class Numpy(OutputTest):
         self.assertEqual(self.field_refused("int", numpy.float64(3)), "must be of type int, not numpy.float64")
         self.assertEqual(self.field_refused("int", numpy.float32(3)), "must be of type int, not numpy.float32")
         self.assertEqual(self.field_refused("int", numpy.array([3])), "must be of type int, not numpy.ndarray")
-        self.assertEqual(self.field_refused("int", numpy.array(3.5)), "must be of type int, not numpy.ndarray of float64")
+        self.assertEqual(
+            self.field_refused("int", numpy.array(3.5)), "must be of type int, not numpy.ndarray of float64"
+        )
         self.assertIn("must be of type string", self.field_refused("string", numpy.bytes_(b"a")))
         self.assertEqual(
             self.field_refused("array_int", numpy.array([1.5])), "at [0] must be of type array_int, not float"

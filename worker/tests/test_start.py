@@ -3,7 +3,7 @@
 import os
 import unittest
 
-from driver import WorkerTest
+from driver import MAIN, ROOT, WorkerTest
 
 ECHO = """
     class Deployment:
@@ -35,8 +35,6 @@ class Start(WorkerTest):
         import subprocess
         import sys
 
-        from driver import MAIN
-
         ended = subprocess.run([sys.executable, MAIN, "--fd", "x"], stderr=subprocess.PIPE)
         self.assertEqual(ended.returncode, 64)
         self.assertIn(b"usage:", ended.stderr)
@@ -65,12 +63,12 @@ class Start(WorkerTest):
             """
             def request(self, data):
                 import os, sys
-                return {"cwd": os.getcwd(), "path": sys.path[:2], "own": [p for p in sys.path if "worker" in p and "test" not in p],
+                return {"cwd": os.getcwd(), "path": sys.path[:2], "own": [p for p in sys.path if p in data],
                         "argv": sys.argv}
             """,
             fields=(("cwd", "string"), ("path", "array_string"), ("own", "array_string"), ("argv", "array_string")),
         )
-        _, result = worker.ask(1)
+        _, result = worker.ask(1, [ROOT, os.path.dirname(MAIN)])
         folder = worker.folder
         self.assertEqual(result["cwd"], folder)
         self.assertEqual(result["path"], [folder, os.path.join(folder, "libraries")])
@@ -78,7 +76,9 @@ class Start(WorkerTest):
         self.assertEqual(result["argv"], [os.path.join(folder, "deployment.py")])
 
     def test_modules_come_from_the_package_first_then_from_libraries_then_from_pythonpath(self):
-        elsewhere = self.package(third="where = 'pythonpath'", second="where = 'pythonpath'", first="where = 'pythonpath'")
+        elsewhere = self.package(
+            third="where = 'pythonpath'", second="where = 'pythonpath'", first="where = 'pythonpath'"
+        )
         folder = self.package(
             "import first, second, third\nclass Deployment:\n    def request(self, data):\n"
             "        return {'y': [first.where, second.where, third.where]}",
@@ -221,7 +221,9 @@ class Failing(WorkerTest):
         self.assertEqual(fatal["message"], "deployment.py line 2: SystemExit: 4")
 
     def test_a_failing_constructor_keeps_its_reason_in_the_log(self):
-        fatal, worker = self.fatal(self.package("class Deployment:\n    def __init__(self):\n        raise OSError('no disk')\n"))
+        fatal, worker = self.fatal(
+            self.package("class Deployment:\n    def __init__(self):\n        raise OSError('no disk')\n")
+        )
         self.assertEqual(fatal["kind"], "init")
         self.assertEqual(fatal["message"], "Failed to initialise the deployment. See the logs for details.")
         self.assertIsNone(fatal["public_error_message"])
