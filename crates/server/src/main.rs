@@ -3,10 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Requests are many small pieces of memory: this allocator spends a third of the time on them that the C library's does.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 use clap::Parser;
 use modelyard_server::cli::{Cli, Command};
 use modelyard_server::settings::{self, Given, InForce};
@@ -66,7 +62,7 @@ fn demo_settings(file: Option<PathBuf>) -> Result<settings::Settings> {
 fn runtime() -> Result<tokio::runtime::Runtime> {
     // Half of the processors: the other half is for the user's code and the database. A request that stays on one thread
     // costs half of what it costs when threads wake each other for it.
-    let threads = match std::env::var("MYTHREADS").ok().and_then(|t| t.parse().ok()) { Some(t) => t, None => (modelyard_server::host::processors() / 2).max(1) };
+    let threads = (modelyard_server::host::processors() / 2).max(1);
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .worker_threads(threads)

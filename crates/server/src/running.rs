@@ -56,6 +56,7 @@ pub async fn start(settings: Settings) -> Result<Running> {
     let (store, runner, interpreters) =
         tokio::join!(open_store(&place), open_runner(&settings, &folder, &worker, server), look(&folder));
     let (store, runner) = (store?, runner?);
+    worker_files::compile_behind(&worker, &interpreters);
     let first_start = first_start::ensure(&folder, &store).await?;
     let control =
         control(&settings, &folder, worker, &store, &runner, begin_life(&store, server).await?, interpreters).await?;
