@@ -1,3 +1,3 @@
-//! For tests: starts a whole server, and a private PostgreSQL.
+//! For tests of several crates: a private PostgreSQL. Whole servers start in `tests/it/kit`, beside the tests that speak to them.
 
 pub mod postgres;
