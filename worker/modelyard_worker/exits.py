@@ -16,6 +16,7 @@ class Exit:
     USAGE = 64
     PROTOCOL = 70
     SOCKET_GONE = 71
+    INTERNAL = 72
 
 
 def leave(code: int, message: str = "") -> None:

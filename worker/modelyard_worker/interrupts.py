@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _signal import SIGUSR1, pthread_kill, signal  # type: ignore[import-not-found]  # `signal` loads slowly
+from _signal import SIGINT, SIGUSR1, pthread_kill, signal  # type: ignore[import-not-found]  # `signal` loads slowly
 from _thread import get_ident
 from select import POLLIN, poll
 
@@ -36,8 +36,9 @@ class Interrupts:
         self.deferred = False
 
     def listen(self) -> None:
-        """Installs the handler; in the main thread."""
+        """Installs the handlers; in the main thread."""
         signal(SIGUSR1, self._on_signal)
+        signal(SIGINT, _do_nothing)
 
     def after(self) -> None:
         """To be called by whoever has just released a lock of ours within user code."""
@@ -75,3 +76,7 @@ class Interrupts:
             inbox.wanted = 0
             if not deflect():
                 raise Cancelled
+
+
+def _do_nothing(_signal: int, _frame: Any) -> None:
+    """Ctrl-C in the server's terminal is the server's to hear; it stops us in its own way."""

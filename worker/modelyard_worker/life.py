@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 
 def main(argv: List[str], loaded_before: FrozenSet[str]) -> None:
     """Runs the worker; never returns."""
-    arguments = Arguments(argv)
+    try:
+        _live(Arguments(argv), loaded_before)
+    except BaseException as error:
+        from .failures import traceback_text
+
+        leave(Exit.INTERNAL, "an error of the worker itself\n" + traceback_text(error))
+
+
+def _live(arguments: Arguments, loaded_before: FrozenSet[str]) -> None:
     descriptor = move_up(arguments.fd, HIGH)
     os.set_blocking(descriptor, True)
     wire, inbox = Wire(descriptor), Inbox(descriptor)

@@ -1,6 +1,7 @@
 """User code that misbehaves towards the worker: forks, descriptors, folders, sockets, threads."""
 
 import os
+import signal
 import unittest
 
 from driver import Closed, WorkerTest
@@ -179,6 +180,12 @@ class Ends(WorkerTest):
         with self.assertRaises(Closed):
             worker.answer(1)
         self.assertEqual(worker.process.returncode, 9)
+
+    def test_an_interrupt_from_the_terminal_is_not_for_the_worker(self):
+        worker = self.serving("def request(self, data):\n    return {'y': 1}")
+        for number in range(1, 5):
+            worker.process.send_signal(signal.SIGINT)
+            self.assertEqual(worker.ask(number), ("RESULT", {"y": 1}))
 
     def test_when_the_server_goes_the_worker_goes(self):
         worker = self.serving("def request(self, data):\n    return {'y': 1}")
