@@ -61,12 +61,24 @@ pub fn tests(counts: &mut Counts) -> Result<(), String> {
     watch(command, counts)
 }
 
-/// The tests of the worker package, in Python.
+/// The tests of the worker package, in Python, with the libraries whose values it understands.
 pub fn worker(counts: &mut Counts) -> Result<(), String> {
-    let mut command = program("python3");
-    command.args(["-m", "unittest", "discover", "--start-directory", "tests", "--top-level-directory", "."]);
-    command.current_dir(root().join("worker"));
+    let folder = root().join("target/worker-tests");
+    let python = folder.join("bin/python");
+    if !has_module(&python, "numpy") || !has_module(&python, "pandas") {
+        println!("installing numpy and pandas into {}", folder.display());
+        run(program("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+        run(program(&python).args(["-m", "pip", "install", "--quiet", "numpy", "pandas"]))?;
+    }
+    let mut command = program(&python);
+    command.args(["-m", "unittest", "discover", "worker/tests"]);
     watch(command, counts)
+}
+
+fn has_module(python: &Path, module: &str) -> bool {
+    let mut command = program(python);
+    command.args(["-c", &format!("import {module}")]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 /// The stock clients against a server of ours.
