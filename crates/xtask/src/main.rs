@@ -33,6 +33,9 @@ enum Command {
     Soak {
         /// Which run.
         name: Option<String>,
+        /// For how long.
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
     },
 }
 
@@ -42,7 +45,7 @@ fn main() {
         Command::Openapi => openapi::write(),
         Command::Dev { arguments } => dev::run(&arguments),
         Command::Bench { name, options } => bench::run(&name, &options),
-        Command::Soak { name } => soak::run(name.as_deref()),
+        Command::Soak { name, minutes } => soak::run(name.as_deref(), minutes),
     };
     if let Err(reason) = done {
         eprintln!("{reason}");
