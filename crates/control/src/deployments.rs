@@ -10,6 +10,7 @@ use modelyard_types::{DeploymentId, Error, Kind, Patch, ProjectId, Result, Times
 use crate::Control;
 use crate::access::Actor;
 use crate::audit::{self, Changes, Place};
+use crate::versions::{lock_deployment, renew_instances};
 
 impl Control {
     /// Creates a deployment.
@@ -48,7 +49,7 @@ impl Control {
         change: DeploymentUpdate,
     ) -> Result<Deployment> {
         let mut tx = self.store().begin().await?;
-        let old = deployments::lock(&mut tx, id).await?.ok_or(Error::NotFound(Kind::Deployment))?;
+        let old = lock_deployment(&mut tx, project, id).await?;
         let mut new = old.clone();
         new.name = change.name.or(new.name);
         if change.description.is_sent() {
@@ -85,25 +86,25 @@ impl Control {
         }
         new.updated_at = Timestamp::now();
         deployments::update(&mut tx, &new).await.taken(taken(&new))?;
-        if old.input_fields != new.input_fields || old.output_fields != new.output_fields {
-            renew_instances(&mut tx, id).await?;
+        if old.name != new.name || old.input_fields != new.input_fields || old.output_fields != new.output_fields {
+            let concerned = versions::list(&mut tx, id).await?;
+            renew_instances(&mut tx, concerned).await?;
         }
         let event = changes.sentence(&format!("deployment {}", old.name));
         let place = Place::deployment(project, id);
         audit::record(&mut tx, by, place, AuditAction::Update, ("deployment", new.name.as_str()), event).await?;
         self.commit(tx, Some(project)).await?;
+        self.nudge_scaling();
         Ok(new)
     }
 
     /// Deletes a deployment with its versions.
     pub async fn delete_deployment(&self, by: &Actor, project: ProjectId, id: DeploymentId) -> Result<()> {
         let mut tx = self.store().begin().await?;
-        let deployment = deployments::lock(&mut tx, id).await?.ok_or(Error::NotFound(Kind::Deployment))?;
+        let deployment = lock_deployment(&mut tx, project, id).await?;
         let versions = versions::list(&mut tx, id).await?;
         deployments::delete(&mut tx, id).await?;
-        for version in &versions {
-            crate::environments::drop_implicit(&mut tx, version).await?;
-        }
+        crate::environments::drop_implicit(&mut tx, project, &versions).await?;
         modelyard_store::audit::forget_name(&mut tx, project, "deployment", deployment.name.as_str()).await?;
         let event = format!("Deleted deployment {}", deployment.name);
         let place = Place::deployment(project, id);
@@ -112,15 +113,6 @@ impl Control {
         self.nudge_cleaning();
         Ok(())
     }
-}
-
-/// The worker process was told the fields at its start: instances have to be renewed when they change.
-async fn renew_instances(tx: &mut modelyard_store::Tx, id: DeploymentId) -> Result<()> {
-    for mut version in versions::list(&mut *tx, id).await? {
-        version.generation += 1;
-        versions::update(tx, &version).await?;
-    }
-    Ok(())
 }
 
 fn taken(deployment: &Deployment) -> String {

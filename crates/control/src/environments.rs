@@ -37,9 +37,19 @@ impl Wish {
         Self { name, tag: change.environment_tag.value().cloned() }
     }
 
-    /// Whether anything is asked for.
-    pub(crate) fn is_some(&self) -> bool {
-        self.name.is_some() || self.tag.is_some()
+    /// Whether an environment is named.
+    pub(crate) fn names_one(&self) -> bool {
+        self.name.is_some()
+    }
+
+    /// Refuses a tag that no environment has.
+    pub(crate) fn check_tag(&self) -> Result<()> {
+        match self.tag.as_deref().filter(|tag| *tag != TAG) {
+            Some(tag) => {
+                Err(Error::Invalid(format!("environment_tag '{tag}' was not found; environments have the tag {TAG}")))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -50,14 +60,19 @@ fn is_default(name: &str, release: Option<ClientRelease>) -> bool {
 
 /// The environment that is asked for, or the newest Python on offer.
 pub(crate) async fn choose(tx: &mut Tx, project: ProjectId, wish: &Wish) -> Result<Environment> {
-    if let Some(tag) = wish.tag.as_deref().filter(|tag| *tag != TAG) {
-        return Err(Error::Invalid(format!("environment_tag '{tag}' was not found; environments have the tag {TAG}")));
-    }
+    wish.check_tag()?;
     let Some(asked) = &wish.name else {
         return newest_python(tx).await;
     };
-    let name = canonical(asked);
-    match environments::get_by_name(&mut *tx, project, &name).await? {
+    let mut found = environments::get_by_name(&mut *tx, project, &canonical(asked)).await?;
+    // Clients send back what a version shows: its own implicit environment stands for the base under it.
+    while let Some(implicit) = found.take_if(|found| found.implicit) {
+        found = match implicit.base_environment_id {
+            Some(base) => environments::get(&mut *tx, base).await?,
+            None => None,
+        };
+    }
+    match found.filter(|found| !found.deprecated) {
         Some(environment) => Ok(environment),
         None => Err(unknown(tx, project, asked).await?),
     }
@@ -77,7 +92,8 @@ fn minor_of(name: &str) -> Option<u32> {
 }
 
 async fn unknown(tx: &mut Tx, project: ProjectId, asked: &str) -> Result<Error> {
-    let mut known: Vec<_> = environments::list_base(&mut *tx).await?.into_iter().map(|base| base.name).collect();
+    let base = environments::list_base(&mut *tx).await?;
+    let mut known: Vec<_> = base.into_iter().filter(|base| !base.deprecated).map(|base| base.name).collect();
     let own = environments::list(&mut *tx, project).await?;
     known.extend(own.into_iter().filter(|own| !own.implicit && !own.system).map(|own| own.name));
     Ok(Error::Invalid(format!("Environment '{asked}' was not found; there are {}", known.join(", "))))
@@ -145,6 +161,22 @@ pub(crate) async fn assign(
     requirements: Option<String>,
     trigger: &str,
 ) -> Result<()> {
+    let old = revision.environment_build_id;
+    give(tx, by, version, revision, requirements, trigger).await?;
+    match old {
+        Some(old) => drop_queued(tx, old).await,
+        None => Ok(()),
+    }
+}
+
+async fn give(
+    tx: &mut Tx,
+    by: &str,
+    version: &mut Version,
+    revision: &mut Revision,
+    requirements: Option<String>,
+    trigger: &str,
+) -> Result<()> {
     let Some(requirements) = requirements else {
         version.environment_id = version.base_environment_id;
         revision.environment_id = version.base_environment_id;
@@ -200,36 +232,49 @@ pub(crate) async fn queue_build(
     Ok(build.id)
 }
 
+/// Ends a build of an environment that has not begun and that nobody wants any more.
+pub(crate) async fn drop_queued(tx: &mut Tx, id: EnvironmentBuildId) -> Result<()> {
+    let Some(mut build) = builds::lock(tx, id).await? else { return Ok(()) };
+    if build.status == BuildStatus::Queued {
+        build.status = BuildStatus::Failed;
+        build.error_message = Some("A newer build was asked for before this one was begun".into());
+        build.finished_at = Some(Timestamp::now());
+        builds::update(tx, &build).await?;
+    }
+    Ok(())
+}
+
 /// The implicit environment of a version on top of its present base, made when missing.
+///
+/// There is one for each base the version has had: what still serves on an older one must find its interpreter there.
 async fn implicit_of(tx: &mut Tx, version: &Version) -> Result<(Environment, Tag)> {
-    if version.environment_id != version.base_environment_id
-        && let Some(mut environment) = environments::get(&mut *tx, version.environment_id).await?
-        && environment.implicit
+    let base = environments::get(&mut *tx, version.base_environment_id).await?;
+    let base = base.ok_or(Error::NotFound(Kind::Environment))?;
+    let name = format!("{}-{}", implicit_prefix(version), base.name);
+    if let Some(known) = environments::get_by_name(&mut *tx, version.project_id, &name).await?
+        && known.base_environment_id == Some(base.id)
     {
-        if environment.base_environment_id != Some(version.base_environment_id) {
-            environment.base_environment_id = Some(version.base_environment_id);
-            environment.interpreter = interpreter_of(tx, version.base_environment_id).await?;
-            environments::update(tx, &environment).await?;
-        }
-        let tag = tags::get_by_name(&mut *tx, environment.id, TAG).await?.ok_or(Error::NotFound(Kind::Environment))?;
-        return Ok((environment, tag));
+        let tag = tags::get_by_name(&mut *tx, known.id, TAG).await?.ok_or(Error::NotFound(Kind::Environment))?;
+        // A build of it may end at this moment, and writes the tag too.
+        let tag = tags::lock(tx, tag.id).await?.ok_or(Error::NotFound(Kind::Environment))?;
+        return Ok((known, tag));
     }
     let now = Timestamp::now();
     let environment = Environment {
         id: EnvironmentId::new(),
         project_id: Some(version.project_id),
-        name: format!("implicit-{}", version.id),
+        name,
         display_name: format!("Requirements of version {}", version.name),
         description: String::new(),
         labels: Labels::default(),
-        base_environment_id: Some(version.base_environment_id),
+        base_environment_id: Some(base.id),
         implicit: true,
         hidden: true,
         system: false,
         gpu_required: false,
         deprecated: false,
         supports_request_format: true,
-        interpreter: interpreter_of(tx, version.base_environment_id).await?,
+        interpreter: base.interpreter,
         created_at: now,
         updated_at: now,
     };
@@ -239,9 +284,9 @@ async fn implicit_of(tx: &mut Tx, version: &Version) -> Result<(Environment, Tag
     Ok((environment, tag))
 }
 
-async fn interpreter_of(tx: &mut Tx, base: EnvironmentId) -> Result<String> {
-    let base = environments::get(tx, base).await?.ok_or(Error::NotFound(Kind::Environment))?;
-    Ok(base.interpreter)
+/// How the names of a version's implicit environments begin.
+fn implicit_prefix(version: &Version) -> String {
+    format!("implicit-{}", version.id)
 }
 
 fn new_tag(environment: EnvironmentId, status: VersionStatus) -> Tag {
@@ -260,15 +305,13 @@ fn new_tag(environment: EnvironmentId, status: VersionStatus) -> Tag {
     }
 }
 
-/// Removes the implicit environment of a version that is being deleted.
-pub(crate) async fn drop_implicit(tx: &mut Tx, version: &Version) -> Result<()> {
-    if version.environment_id == version.base_environment_id {
-        return Ok(());
-    }
-    if let Some(environment) = environments::get(&mut *tx, version.environment_id).await?
-        && environment.implicit
-    {
-        environments::delete(tx, environment.id).await?;
+/// Removes the implicit environments of versions that have just been deleted.
+pub(crate) async fn drop_implicit(tx: &mut Tx, project: ProjectId, versions: &[Version]) -> Result<()> {
+    let prefixes: Vec<_> = versions.iter().map(implicit_prefix).collect();
+    for environment in environments::list(&mut *tx, project).await? {
+        if environment.implicit && prefixes.iter().any(|prefix| environment.name.starts_with(prefix)) {
+            environments::delete(tx, environment.id).await?;
+        }
     }
     Ok(())
 }

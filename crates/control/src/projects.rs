@@ -1,6 +1,6 @@
 //! The rules of projects.
 
-use modelyard_store::{Project, Refusal, organizations, projects};
+use modelyard_store::{Project, Refusal, organizations, projects, versions};
 use modelyard_types::audit::AuditAction;
 use modelyard_types::projects::{ProjectCreate, ProjectUpdate};
 use modelyard_types::{Error, Kind, Patch, ProjectId, Result, Timestamp};
@@ -8,6 +8,7 @@ use modelyard_types::{Error, Kind, Patch, ProjectId, Result, Timestamp};
 use crate::Control;
 use crate::access::Actor;
 use crate::audit::{self, Changes, Place};
+use crate::versions::renew_instances;
 
 /// Why a project is suspended that a user suspended.
 const BY_USER: &str = "The project is suspended by a user";
@@ -71,10 +72,15 @@ impl Control {
         new.updated_at = Timestamp::now();
         let taken = format!("project '{}' already exists", new.name);
         projects::update(&mut tx, &new).await.taken(taken)?;
+        if old.name != new.name {
+            let concerned = versions::list_of_project(&mut tx, id).await?;
+            renew_instances(&mut tx, concerned).await?;
+        }
         let event = changes.sentence(&format!("project {}", old.name));
         audit::record(&mut tx, by, Place::project(id), AuditAction::Update, ("project", new.name.as_str()), event)
             .await?;
         self.commit(tx, Some(id)).await?;
+        self.nudge_scaling();
         Ok(new)
     }
 

@@ -32,7 +32,7 @@ impl Control {
         let package = self.inspect(staged.path()).await?;
         let size = i64::try_from(staged.size()).unwrap_or(i64::MAX);
         let key = self.objects().keep(staged).await?;
-        let source = Code { key: key.clone(), size, package, file_name: file_name.to_owned() };
+        let source = Code { key: key.clone(), size, package, file_name: file_name.to_owned(), copied_from: None };
         let added = self.add_revision(by, project, deployment, version, source, "Deployment file upload").await;
         if added.is_err() {
             // Nothing refers to it; when this fails too, the object is only wasted space.
@@ -63,8 +63,8 @@ impl Control {
         let latest = latest.ok_or_else(|| Error::Invalid(format!("version '{source_version}' has no code to copy")))?;
         let revision = revisions::get(self.store(), latest).await?.ok_or(Error::NotFound(Kind::Revision))?;
         let package = self.inspect(&self.objects().path(&revision.package_key)).await?;
-        let code =
-            Code { key: revision.package_key, size: revision.package_size, package, file_name: revision.file_name };
+        let (key, size, file_name) = (revision.package_key, revision.package_size, revision.file_name);
+        let code = Code { key, size, package, file_name, copied_from: Some(revision.id) };
         self.add_revision(by, project, deployment, version, code, "Deployment copy").await
     }
 
@@ -77,11 +77,12 @@ impl Control {
         version: VersionId,
         id: RevisionId,
     ) -> Result<Revision> {
-        let old = revisions::get(self.store(), id).await?.ok_or(Error::NotFound(Kind::Revision))?;
+        let old = revisions::get(self.store(), id).await?.filter(|old| old.version_id == version);
+        let old = old.ok_or(Error::NotFound(Kind::Revision))?;
         let package = self.inspect(&self.objects().path(&old.package_key)).await?;
         let mut tx = self.store().begin().await?;
-        let parent = lock_deployment(&mut tx, deployment).await?;
-        let mut version = lock_version(&mut tx, version).await?;
+        let parent = lock_deployment(&mut tx, project, deployment).await?;
+        let mut version = lock_version(&mut tx, deployment, version).await?;
         let mut revision = revisions::lock(&mut tx, id).await?.ok_or(Error::NotFound(Kind::Revision))?;
         if matches!(revision.status, BuildStatus::Queued | BuildStatus::Building) {
             return Err(Error::invalid("The revision is being built already"));
@@ -112,8 +113,12 @@ impl Control {
         trigger: &str,
     ) -> Result<Revision> {
         let mut tx = self.store().begin().await?;
-        let parent = lock_deployment(&mut tx, deployment).await?;
-        let mut version = lock_version(&mut tx, version).await?;
+        let parent = lock_deployment(&mut tx, project, deployment).await?;
+        let mut version = lock_version(&mut tx, deployment, version).await?;
+        if let Some(source) = code.copied_from {
+            // While that row is there its package is not cleared away, and the new row keeps it from then on.
+            revisions::lock(&mut tx, source).await?.ok_or(Error::NotFound(Kind::Revision))?;
+        }
         let mut revision = code.revision(by, &version, trigger)?;
         let requirements = requirements_of(&code.package);
         environments::assign(&mut tx, &by.email, &mut version, &mut revision, requirements, trigger).await?;
@@ -154,6 +159,7 @@ struct Code {
     size: i64,
     package: Package,
     file_name: String,
+    copied_from: Option<RevisionId>,
 }
 
 impl Code {
@@ -204,6 +210,9 @@ async fn supersede(tx: &mut Tx, version: &Version) -> Result<()> {
         older.error_message = Some("A newer revision was uploaded before this one was built".into());
         older.finished_at = Some(Timestamp::now());
         revisions::update(tx, &older).await?;
+        if let Some(build) = older.environment_build_id {
+            environments::drop_queued(tx, build).await?;
+        }
     }
     Ok(())
 }

@@ -129,6 +129,11 @@ async fn finish(control: &Control, mut revision: Revision, outcome: Result<Looke
     let now = Timestamp::now();
     let mut tx = control.store().begin().await?;
     let Some(mut version) = versions::lock(&mut tx, revision.version_id).await? else { return Ok(()) };
+    let present = revisions::lock(&mut tx, revision.id).await?;
+    if present.is_none_or(|present| !is_same_work(&present, &revision)) {
+        // It was put back meanwhile, for another environment, or by a server that held this one for dead.
+        return Ok(());
+    }
     revision.finished_at = Some(now);
     let latest = version.latest_revision_id == Some(revision.id);
     match outcome {
@@ -159,6 +164,12 @@ async fn finish(control: &Control, mut revision: Revision, outcome: Result<Looke
     control.nudge_scaling();
     control.nudge_cleaning();
     Ok(())
+}
+
+/// Whether a revision still is what was taken up to be built, by whoever took it up.
+fn is_same_work(present: &Revision, taken: &Revision) -> bool {
+    let work = |it: &Revision| (it.status, it.server_id, it.life, it.environment_id, it.environment_build_id);
+    work(present) == work(taken)
 }
 
 /// The longest message, in characters: clients refuse longer ones.

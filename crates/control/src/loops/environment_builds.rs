@@ -139,20 +139,29 @@ async fn finish(control: &Control, mut build: EnvironmentBuild, target: &Target,
     }
     let mut tx = control.store().begin().await?;
     let Some(mut tag) = tags::lock(&mut tx, target.made_of.tag_id).await? else { return Ok(()) };
+    let work = |it: &EnvironmentBuild| (it.status, it.server_id, it.life);
+    let present = builds::lock(&mut tx, build.id).await?;
+    if present.is_none_or(|present| work(&present) != work(&build)) {
+        // A server that held this one for dead took it over.
+        return Ok(());
+    }
     build.finished_at = Some(Timestamp::now());
     match outcome {
         Ok(environment) => {
             build.status = BuildStatus::Success;
             build.size = i64::try_from(environment.size).ok();
             build.content_key = Some(environment.key);
-            tag.active_build_id = Some(build.id);
-            tag.active_revision_id = Some(build.revision_id);
+            // Builds of one environment may end in another order than they were asked for.
+            if tag.active_build_id.is_none_or(|active| active <= build.id) {
+                tag.active_build_id = Some(build.id);
+                tag.active_revision_id = Some(build.revision_id);
+            }
             tag.status = VersionStatus::Available;
         }
         Err(message) => {
             build.status = BuildStatus::Failed;
             build.error_message = Some(message);
-            if tag.active_build_id.is_none() {
+            if tag.active_build_id.is_none() && tag.latest_build_id == Some(build.id) {
                 tag.status = VersionStatus::Failed;
             }
         }

@@ -24,7 +24,7 @@ impl Control {
         release: Option<ClientRelease>,
     ) -> Result<Version> {
         let mut tx = self.store().begin().await?;
-        let mut parent = lock_deployment(&mut tx, deployment).await?;
+        let mut parent = lock_deployment(&mut tx, project, deployment).await?;
         let environment = environments::choose(&mut tx, project, &Wish::of_create(&new, release)).await?;
         let version = settings::new_version(&parent, environment, new)?;
         let taken = format!("version '{}' of deployment '{}' already exists", version.name, parent.name);
@@ -51,12 +51,13 @@ impl Control {
         release: Option<ClientRelease>,
     ) -> Result<Version> {
         let mut tx = self.store().begin().await?;
-        let parent = lock_deployment(&mut tx, deployment).await?;
-        let old = lock_version(&mut tx, id).await?;
+        let parent = lock_deployment(&mut tx, project, deployment).await?;
+        let old = lock_version(&mut tx, deployment, id).await?;
         let wish = Wish::of_update(&change, release);
         let mut new = settings::changed_version(old.clone(), change)?;
         let mut changes = settings::differences(&old, &new);
-        if wish.is_some() {
+        wish.check_tag()?;
+        if wish.names_one() {
             let environment = environments::choose(&mut tx, project, &wish).await?;
             if environment.id != new.base_environment_id {
                 let before = environments::name_of(&mut tx, new.base_environment_id).await?;
@@ -89,10 +90,10 @@ impl Control {
         id: VersionId,
     ) -> Result<()> {
         let mut tx = self.store().begin().await?;
-        let parent = lock_deployment(&mut tx, deployment).await?;
-        let version = lock_version(&mut tx, id).await?;
+        let parent = lock_deployment(&mut tx, project, deployment).await?;
+        let version = lock_version(&mut tx, deployment, id).await?;
         versions::delete(&mut tx, id).await?;
-        environments::drop_implicit(&mut tx, &version).await?;
+        environments::drop_implicit(&mut tx, project, std::slice::from_ref(&version)).await?;
         modelyard_store::audit::forget_name(&mut tx, project, "deployment_version", version.name.as_str()).await?;
         let event = format!("Deleted version {} of deployment {}", version.name, parent.name);
         let place = Place::deployment(project, deployment);
@@ -116,14 +117,28 @@ async fn record_update(
     audit::record(tx, by, Place::deployment(parent.project_id, parent.id), AuditAction::Update, subject, event).await
 }
 
-/// The deployment, kept from other changes until the transaction ends.
-pub(crate) async fn lock_deployment(tx: &mut Tx, id: DeploymentId) -> Result<Deployment> {
-    deployments::lock(tx, id).await?.ok_or(Error::NotFound(Kind::Deployment))
+/// A deployment of a project, kept from other changes until the transaction ends.
+pub(crate) async fn lock_deployment(tx: &mut Tx, project: ProjectId, id: DeploymentId) -> Result<Deployment> {
+    let found = deployments::lock(tx, id).await?.filter(|found| found.project_id == project);
+    found.ok_or(Error::NotFound(Kind::Deployment))
 }
 
-/// The version, kept from other changes until the transaction ends.
-pub(crate) async fn lock_version(tx: &mut Tx, id: VersionId) -> Result<Version> {
-    versions::lock(tx, id).await?.ok_or(Error::NotFound(Kind::DeploymentVersion))
+/// A version of a deployment, kept from other changes until the transaction ends.
+pub(crate) async fn lock_version(tx: &mut Tx, deployment: DeploymentId, id: VersionId) -> Result<Version> {
+    let found = versions::lock(tx, id).await?.filter(|found| found.deployment_id == deployment);
+    found.ok_or(Error::NotFound(Kind::DeploymentVersion))
+}
+
+/// Has instances replaced: worker processes were told names and fields at their start, and these changed.
+pub(crate) async fn renew_instances(tx: &mut Tx, concerned: Vec<Version>) -> Result<()> {
+    for version in concerned {
+        // Read again under its lock: a build of it may end at this moment.
+        if let Some(mut version) = versions::lock(tx, version.id).await? {
+            version.generation += 1;
+            versions::update(tx, &version).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Where a version stands that just lost or got code: it is available as long as a revision serves.
