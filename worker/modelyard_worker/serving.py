@@ -69,6 +69,7 @@ class Serving:
                     continue
                 book.current = 0
                 write(frame)
+            entry, frame = None, b""  # while it waits it keeps no large payload alive
             entry = self._next()
 
     def _next(self) -> Optional[Entry]:
