@@ -17,6 +17,6 @@ pub struct LaneSettings {
 
 impl Default for LaneSettings {
     fn default() -> Self {
-        Self { max_queue: 100_000, read_ahead: 4, quick: Duration::from_millis(5), grace: Duration::from_secs(5) }
+        Self { max_queue: 100_000, read_ahead: 16, quick: Duration::from_millis(5), grace: Duration::from_secs(5) }
     }
 }

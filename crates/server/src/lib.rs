@@ -1,6 +1,7 @@
 //! The server: settings, the data folder, the first start, and the wiring of all parts. No decisions of the platform.
 
 pub mod cli;
+pub mod console;
 mod data_folder;
 pub mod demo;
 mod error;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use modelyard_server::cli::{Cli, Command};
 use modelyard_server::settings::{self, Given, InForce};
-use modelyard_server::{Result, StartError, demo, openapi, serve};
+use modelyard_server::{Result, StartError, console, demo, openapi, serve};
 
 fn main() -> ExitCode {
     // The first process of an instance is this program too; it must not have made a thread.
@@ -34,7 +34,7 @@ fn run(command: Command) -> Result<()> {
             runtime()?.block_on(demo::run(settings, once))
         }
         Command::Version => {
-            println!("modelyard {}", env!("CARGO_PKG_VERSION"));
+            console::line(concat!("modelyard ", env!("CARGO_PKG_VERSION")));
             Ok(())
         }
         Command::Openapi => openapi::print(),
@@ -43,9 +43,9 @@ fn run(command: Command) -> Result<()> {
 
 fn print_settings(in_force: &InForce, json: bool) -> Result<()> {
     if json {
-        println!("{:#}", settings::as_json(in_force));
+        console::line(format_args!("{:#}", settings::as_json(in_force)));
     } else {
-        print!("{}", settings::as_text(in_force));
+        console::line(settings::as_text(in_force).trim_end());
     }
     Ok(())
 }

@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Result, StartError};
+use crate::{Result, StartError, console};
 
 /// Prints the document.
 pub fn print() -> Result<()> {
     let failed = |e: serde_json::Error| StartError(format!("The document cannot be written: {e}."));
     let mut document = serde_json::to_value(modelyard_api::document()).map_err(failed)?;
     order_extensions(&mut document);
-    println!("{document:#}");
+    console::line(format_args!("{document:#}"));
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use modelyard_runner::walls::Walls;
 use crate::running::{Running, start};
 use crate::settings::Settings;
 use crate::signals::Signals;
-use crate::{Result, first_start};
+use crate::{Result, console, first_start};
 
 /// Runs a server until SIGTERM or SIGINT; a second signal ends it at once.
 pub async fn run(settings: Settings) -> Result<()> {
@@ -17,8 +17,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         started = start(settings) => started?,
         () = signals.next() => return Ok(()),
     };
-    print!("{}", introduction(&running));
-    print!("{}", about_walls(running.walls(), level, unsafe_run));
+    console::line(introduction(&running) + &about_walls(running.walls(), level, unsafe_run));
     signals.next().await;
     tracing::info!("stopping; a second signal stops at once");
     stop(running, signals).await;

@@ -22,7 +22,7 @@ pub(crate) struct Bulk {
 }
 
 /// Rows by statement on SQLite. A few fixed sizes, so that the prepared statements are found again.
-const SIZES: [usize; 5] = [500, 100, 20, 5, 1];
+const SIZES: [usize; 4] = [100, 20, 5, 1];
 /// Placeholders that SQLite takes.
 const MOST_MARKS: usize = 32_766;
 

@@ -97,7 +97,7 @@ async fn open_file(path: &Path, durability: Durability) -> Result<Db> {
         .statement_cache_capacity(256)
         .pragma("wal_autocheckpoint", "4000")
         .pragma("journal_size_limit", "67108864")
-        .pragma("cache_size", "-16000")
+        .pragma("cache_size", "-8000")
         .pragma("temp_store", "memory");
     let pool = |size| {
         SqlitePoolOptions::new()
@@ -109,7 +109,7 @@ async fn open_file(path: &Path, durability: Durability) -> Result<Db> {
             .test_before_acquire(false)
     };
     let write = pool(1).connect_with(options.clone()).await.map_err(failed)?;
-    let readers = options.read_only(true).create_if_missing(false).pragma("cache_size", "-8000");
+    let readers = options.read_only(true).create_if_missing(false).pragma("cache_size", "-2000");
     let read = pool(READERS).connect_with(readers).await.map_err(failed)?;
     Ok(Db::Lite { write, read })
 }

@@ -1,16 +1,20 @@
 //! Frames on their way to a worker. Writing never blocks the caller: what the socket does not take at once waits in a
 //! bounded queue, and a task sends it when there is room.
+//!
+//! While the way is held, frames gather and go out by one write: the answers of one read cause many calls.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Notify;
 
 /// Pieces that may wait. The lanes hand over only a few calls ahead, so a queue this long means that nobody reads.
 const MOST: usize = 8192;
+/// Parts up to this size are copied together while they wait; larger ones are kept as they are.
+const SMALL: usize = 4096;
 
 /// The way to a worker.
 #[derive(Debug)]
@@ -23,7 +27,38 @@ pub struct Outgoing {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Bytes>,
+    /// Small parts behind those that wait, copied together.
+    tail: BytesMut,
+    held: bool,
     closed: bool,
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.tail.is_empty()
+    }
+
+    fn add(&mut self, part: &[u8], whole: impl FnOnce() -> Bytes) {
+        if part.len() <= SMALL {
+            self.tail.extend_from_slice(part);
+            return;
+        }
+        self.end_tail();
+        self.waiting.push_back(whole());
+    }
+
+    fn end_tail(&mut self) {
+        if !self.tail.is_empty() {
+            let tail = self.tail.split().freeze();
+            self.waiting.push_back(tail);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.closed = true;
+        self.waiting.clear();
+        self.tail.clear();
+    }
 }
 
 /// The right to write next. Frames go out in the order in which it was taken.
@@ -47,11 +82,22 @@ impl Outgoing {
 
     /// Lets go of everything that waits; nothing is sent from now on.
     pub fn close(&self) {
-        let mut queue = self.turn().queue;
-        queue.closed = true;
-        queue.waiting.clear();
-        drop(queue);
+        self.turn().queue.clear();
         self.wake.notify_one();
+    }
+
+    /// Holds frames back until [`Self::release`].
+    pub fn hold(&self) {
+        self.turn().queue.held = true;
+    }
+
+    /// Sends what gathered while the way was held.
+    pub fn release(&self) {
+        let mut turn = self.turn();
+        turn.queue.held = false;
+        if let Flushed::Full = turn.send_waiting() {
+            self.wake.notify_one();
+        }
     }
 
     /// Sends what waits, until the way is closed.
@@ -86,26 +132,23 @@ impl Turn<'_> {
         }
         let mut sent = 0;
         let length = head.len() + rest[0].len() + rest[1].len();
-        if self.queue.waiting.is_empty() {
+        if self.queue.is_empty() && !self.queue.held {
             sent = self.write(&[IoSlice::new(head), IoSlice::new(rest[0]), IoSlice::new(rest[1])]);
             if sent == length {
                 return Ok(());
             }
         }
-        if let Some(head) = head.get(sent..).filter(|head| !head.is_empty()) {
-            self.queue.waiting.push_back(Bytes::copy_from_slice(head));
-        }
-        sent = sent.saturating_sub(head.len());
+        let head = &head[sent.min(head.len())..];
+        self.queue.add(head, || Bytes::copy_from_slice(head));
+        sent = sent.saturating_sub(length - rest[0].len() - rest[1].len());
         for part in rest {
-            let mut part = part.clone();
             let skip = sent.min(part.len());
-            part.advance(skip);
             sent -= skip;
-            if !part.is_empty() {
-                self.queue.waiting.push_back(part);
-            }
+            self.queue.add(&part[skip..], || part.slice(skip..));
         }
-        self.way.wake.notify_one();
+        if !self.queue.held {
+            self.way.wake.notify_one();
+        }
         Ok(())
     }
 
@@ -121,16 +164,14 @@ impl Turn<'_> {
     }
 
     fn send_waiting(&mut self) -> Flushed {
+        self.queue.end_tail();
         while !self.queue.closed {
             let Some(first) = self.queue.waiting.front() else { return Flushed::Empty };
             match self.way.socket.try_write(first) {
                 Ok(sent) => self.sent(sent),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Flushed::Full,
-                Err(_) => {
-                    self.queue.closed = true;
-                    self.queue.waiting.clear();
-                }
+                Err(_) => self.queue.clear(),
             }
         }
         Flushed::Closed

@@ -92,7 +92,11 @@ impl Reader {
                     self.output(level, text);
                 }
                 read = read_some(&mut self.socket, &mut self.decoder), if self.open => match read {
-                    Ok(n) if n > 0 => self.frames(),
+                    Ok(n) if n > 0 => {
+                        self.process.outgoing.hold();
+                        self.frames();
+                        self.process.outgoing.release();
+                    }
                     _ => self.close(Note::Closed),
                 },
             }

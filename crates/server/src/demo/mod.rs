@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::settings::{Address, Settings};
 use crate::signals::Signals;
-use crate::{Result, Running, StartError, start};
+use crate::{Result, Running, StartError, console, start};
 
 /// What a step of the demo gives, or a sentence that says why not.
 type Step<T> = std::result::Result<T, String>;
@@ -22,7 +22,7 @@ pub async fn run(settings: Settings, once: bool) -> Result<()> {
     let mut signals = Signals::listen()?;
     let folder = tempfile::Builder::new().prefix("modelyard-demo-").tempdir();
     let folder = folder.map_err(|e| StartError(format!("No temporary folder can be made: {e}.")))?;
-    println!("Modelyard {}: a demo in {}", env!("CARGO_PKG_VERSION"), folder.path().display());
+    console::line(format_args!("Modelyard {}: a demo in {}", env!("CARGO_PKG_VERSION"), folder.path().display()));
 
     let running = progress::step("start a server", start(here(settings, folder.path()))).await?;
     let shown = tokio::select! {
@@ -30,7 +30,8 @@ pub async fn run(settings: Settings, once: bool) -> Result<()> {
         () = signals.next() => Err("it was interrupted".to_owned()),
     };
     if shown.is_ok() && !once {
-        println!("\n{}\n\nThe server goes on until Ctrl-C; then the folder is removed.", steps::what_to_try(&running));
+        let commands = steps::what_to_try(&running);
+        console::line(format_args!("\n{commands}\n\nThe server goes on until Ctrl-C; then the folder is removed."));
         signals.next().await;
     }
     end(running, folder, signals).await;
@@ -55,7 +56,7 @@ async fn end(running: Running, folder: TempDir, mut signals: Signals) {
         () = signals.next() => true,
     };
     let path = folder.path().to_owned();
-    println!("\nRemoving {}", path.display());
+    console::line(format_args!("\nRemoving {}", path.display()));
     if let Err(e) = folder.close() {
         eprintln!("The folder {} could not be removed: {e}.", path.display());
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::progress::{end_of_lines, line, step};
 use super::{Step, archive};
-use crate::{DEFAULT, Running};
+use crate::{DEFAULT, Running, console};
 
 const VERSION: &str = "/deployments/iris/versions/v1";
 const REQUESTS: &str = "/deployments/iris/requests";
@@ -26,7 +26,7 @@ pub(super) async fn all(running: &Running) -> Step<()> {
     check(&answer)?;
     let again = step("ask again", client.post(REQUESTS, &flower())).await?;
     check(&again)?;
-    println!("\n  asked     {}\n  answered  {}", flower(), again["result"]);
+    console::line(format_args!("\n  asked     {}\n  answered  {}", flower(), again["result"]));
     Ok(())
 }
 
