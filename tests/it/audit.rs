@@ -13,10 +13,19 @@ both! {
         project.patch("", json!({ "labels": { "a": "1" } })).await.fine();
         deployment.delete("/versions/v1").await.fine();
         let events = project.get("/audit").await;
-        assert_snapshot!(events.each("action"), @"");
-        assert_snapshot!(events.each("event").replace("\",\"", "\"\n\""), @"");
-        assert_snapshot!(events.each("object_type"), @"");
-        assert_snapshot!(events.each("object_name"), @"");
+        assert_snapshot!(events.each("action"), @r#"["delete","update","update","update","update","create","create","create"]"#);
+        assert_snapshot!(events.each("event").replace("\",\"", "\"\n\""), @r#"
+["Deleted version v1 of deployment d"
+"Updated project demo: labels from '{}' to '{\"a\":\"1\"}'"
+"Updated version v1 of deployment d: maximum_instances from '5' to '2'"
+"Updated deployment d: description from '' to 'new'"
+"Uploaded a file for version v1 of deployment d"
+"Created version v1 for deployment d"
+"Created deployment d"
+"Created project demo"]
+"#);
+        assert_snapshot!(events.each("object_type"), @r#"["deployment_version","project","deployment_version","deployment","deployment_version","deployment_version","deployment","project"]"#);
+        assert_snapshot!(events.each("object_name"), @r#"["","demo","","d","","","d","demo"]"#);
         assert_eq!(events[0]["user"], "admin@modelyard.local");
         assert_eq!(deployment.get("/audit").await.len(), events.len() - 2);
     }

@@ -50,7 +50,7 @@ both! {
         for at in 0..3 {
             let id = failed[at]["id"].as_str().unwrap();
             let shown = deployment.get(&format!("/requests/{id}")).await;
-            assert_snapshot!(shown.only(&["status", "success", "error_message"]), @"");
+            assert_snapshot!(shown.only(&["status", "success", "error_message"]), @r#"{"status":"failed","success":false,"error_message":"The server stopped while the request was running"}"#);
         }
         assert_eq!(deployment.get(&format!("/requests/{answered}")).await["status"], "completed");
         let still: Vec<_> = server.processes().into_iter().filter(|line| old.contains(line)).collect();
@@ -94,7 +94,7 @@ both! {
         let running = tokio::task::spawn({ let deployment = deployment.clone(); async move { deployment.ask(json!("60")).await } });
         until("it runs", async || deployment.get("/requests?status=processing").await.len() == 1).await;
         assert!(server.stop().success());
-        assert_snapshot!(running.await.unwrap().outcome(), @"");
+        assert_snapshot!(running.await.unwrap().outcome(), @"failed: The server is stopping");
     }
 
     async fn one_folder_has_one_server(server) {

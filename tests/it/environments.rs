@@ -90,7 +90,7 @@ both! {
         let zip = packed(&[("deployment.py", SIX), ("requirements.txt", "six==999.0")]);
         let failed = version.built(&version.upload(zip).await.fine().str("revision")).await;
         assert_eq!(failed["status"], "failed");
-        assert_snapshot!(failed.str("error_message"), @"");
+        assert_snapshot!(failed.str("error_message"), @"requirements.txt line 1: six==999.0 does not exist; the newest that can be had is 1.17.0");
         let shown = version.get("").await;
         assert_eq!(shown["status"], "available");
         assert_snapshot!(version.ask(json!("x")).await.outcome(), @r#"completed "x""#);
@@ -100,6 +100,6 @@ both! {
         let version = version(&server).await;
         let zip = packed(&[("deployment.py", SIX), ("requirements.txt", "six ==== 1")]);
         let failed = version.built(&version.upload(zip).await.fine().str("revision")).await;
-        assert_snapshot!(failed.only(&["status", "error_message"]), @"");
+        assert_snapshot!(failed.only(&["status", "error_message"]), @r#"{"status":"failed","error_message":"requirements.txt line 1: 'six ==== 1' is not a requirement: no such comparison operator \"====\", must be one of ~= == != <= >= < > ==="}"#);
     }
 }

@@ -32,7 +32,7 @@ both! {
         let read = deployment.get(&format!("/requests/{}", answer.str("id"))).await;
         assert_snapshot!(
             read.only(&["deployment", "version", "status", "success", "request_data", "result", "error_message", "retries", "timeout", "input_size", "output_size", "origin"]),
-            @""
+            @r#"{"deployment":"d","version":"v1","status":"completed","success":true,"request_data":{"x":21},"result":{"y":42},"error_message":null,"retries":0,"timeout":300,"input_size":8,"output_size":8,"origin":{"deployment":"d","deployment_version":"v1","created_by":"admin@modelyard.local"}}"#
         );
         for time in ["time_created", "time_started", "time_completed"] {
             assert!(read.str(time).ends_with("+00:00"), "{read}");

@@ -37,7 +37,7 @@ both! {
         let version = deployment.at("/versions/v1");
         let broken = packed(&[("deployment.py", "class Deployment:\n    def request(self, data)\n        return 1\n")]);
         let failed = version.built(&version.upload(broken).await.fine().str("revision")).await;
-        assert_snapshot!(failed.only(&["status", "error_message"]), @"");
+        assert_snapshot!(failed.only(&["status", "error_message"]), @r#"{"status":"failed","error_message":"deployment.py line 2: expected ':'"}"#);
         assert_eq!(version.get("").await["status"], "available");
         assert_snapshot!(deployment.ask(json!("x")).await.outcome(), @r#"completed "x""#);
         let fixed = version.code(SECOND).await;
@@ -49,7 +49,7 @@ both! {
         let version = deployment.version("v1", json!({})).await;
         let empty = packed(&[("deployment.py", "x = 1\n")]);
         let failed = version.built(&version.upload(empty).await.fine().str("revision")).await;
-        assert_snapshot!(failed.only(&["status", "error_message"]), @"");
+        assert_snapshot!(failed.only(&["status", "error_message"]), @r#"{"status":"failed","error_message":"deployment.py has no class 'Deployment'"}"#);
         assert_eq!(version.get("").await["status"], "failed");
         assert_snapshot!(deployment.ask(json!("x")).await, @r#"400 {"error":"Version 'v1' of deployment 'd' is not available: its status is failed"}"#);
     }

@@ -18,7 +18,7 @@ both! {
                 "request_retention_mode", "request_retention_time", "maximum_queue_size", "static_ip",
                 "restart_request_interruption", "default", "ports",
             ]),
-            @""
+            @r#"{"version":"v1","deployment":"d","status":"unavailable","active_revision":null,"latest_revision":null,"instance_type":"2048mb","memory_allocation":2048,"minimum_instances":0,"maximum_instances":5,"maximum_idle_time":300,"instance_processes":1,"scaling_strategy":"default","request_retention_mode":"full","request_retention_time":604800,"maximum_queue_size":100000,"static_ip":false,"restart_request_interruption":false,"default":true,"ports":[]}"#
         );
         let shown = deployment.get("/versions/v1").await;
         assert_eq!(shown["id"], made["id"]);
@@ -45,7 +45,7 @@ both! {
         assert_snapshot!(create("request_retention_time", json!(2_419_201)).await, @r#"400 {"error":"request_retention_time must be between 1 and 2419200, and is 2419201"}"#);
         assert_snapshot!(create("maximum_queue_size", json!(0)).await, @r#"400 {"error":"maximum_queue_size must be between 1 and 1000000, and is 0"}"#);
         assert_snapshot!(create("maximum_instances", json!("many")).await, @r#"400 {"error":"The field 'maximum_instances' must be a whole number, but got the string 'many'"}"#);
-        assert_snapshot!(create("maximum_instances", json!(1.5)).await, @"");
+        assert_snapshot!(create("maximum_instances", json!(1.5)).await, @r#"400 {"error":"The field 'maximum_instances' must be a whole number, but got the number 1.5"}"#);
         assert_snapshot!(create("scaling_strategy", json!("wild")).await, @r#"400 {"error":"The field 'scaling_strategy' must be one of default, moderate, but got 'wild'"}"#);
         let both = json!({ "version": "v1", "minimum_instances": 3, "maximum_instances": 2 });
         assert_snapshot!(deployment.post("/versions", both).await, @r#"400 {"error":"minimum_instances (3) must not be larger than maximum_instances (2)"}"#);
@@ -61,7 +61,7 @@ both! {
         assert_snapshot!(create("monitoring", json!("team")).await, @r#"400 {"error":"Notification group 'team' was not found"}"#);
         assert_snapshot!(create("instance_type_group_name", json!("gpus")).await, @r#"400 {"error":"Instance type group 'gpus' was not found; give an instance_type"}"#);
         assert_snapshot!(create("ports", json!([{ "public_port": 80 }])).await, @r#"400 {"error":"ports: open ports are not offered yet; leave the list empty"}"#);
-        assert_snapshot!(create("instance_type", json!("huge")).await, @"");
+        assert_snapshot!(create("instance_type", json!("huge")).await, @r#"400 {"error":"instance_type 'huge' is not offered; there are 256mb, 512mb, 1024mb, 2048mb, 4096mb, 8192mb, 12288mb, 16384mb"}"#);
         assert_snapshot!(deployment.get("/versions").await, @"200 []");
     }
 

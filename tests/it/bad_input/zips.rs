@@ -20,7 +20,7 @@ both! {
             ("a way up inside", with("a/../../evil.py"), "The zip's entry 'a/../../evil.py' "),
             ("an absolute path", with("/etc/evil"), "The zip's entry '/etc/evil' "),
             ("a drive", with("C:\\evil"), "The zip's entry 'C:"),
-            ("a link", forged::link("evil", "/etc/passwd"), "The zip's entry 'evil' is a link; a package holds only files and folders"),
+            ("a link", forged::link("evil", "/etc/passwd"), "The zip's entry 'evil' is a symbolic link; a package holds only files and folders"),
             ("a device", forged::device("evil"), "The zip's entry 'evil' is a device; a package holds only files and folders"),
             ("ten million entries", forged::many(10_000_000), "The zip says that it holds 10000000 entries, more than the 100000 that are allowed"),
             ("overlapping entries", forged::overlapping(), "The zip"),

@@ -192,6 +192,11 @@ impl Drop for TestServer {
             return;
         }
         assert!(!running || status.is_some_and(|status| status.success()), "it ended with {status:?}:\n{}", self.log());
+        // The kernel takes a moment to end what was killed.
+        let begun = Instant::now();
+        while !self.processes().is_empty() && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let left = self.processes();
         assert!(left.is_empty(), "processes are left over: {left:#?}\n{}", self.log());
         let mounts = leftovers::mounts(self.folder.path());

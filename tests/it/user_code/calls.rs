@@ -18,7 +18,7 @@ both! {
         let requests = "    def requests(self, data):\n        return [{'y': one['x'] * 100} for one in data]";
         let one_answer = "    def requests(self, data):\n        return {'y': len(data)}";
         assert_snapshot!(matrix(&server, "request", request).await, @r#"completed {"y":10} | completed [{"y":10},{"y":20}]"#);
-        assert_snapshot!(matrix(&server, "requests", requests).await, @r#"completed [{"y":100}] | completed [{"y":100},{"y":200}]"#);
+        assert_snapshot!(matrix(&server, "requests", requests).await, @r#"completed {"y":100} | completed [{"y":100},{"y":200}]"#);
         assert_snapshot!(matrix(&server, "both", &format!("{request}\n{requests}")).await, @r#"completed {"y":10} | completed [{"y":100},{"y":200}]"#);
         assert_snapshot!(matrix(&server, "many-to-one", one_answer).await, @r#"completed {"y":1} | completed {"y":2}"#);
         let awaited = "    async def request(self, data):\n        return {'y': 7}";
@@ -42,7 +42,7 @@ both! {
             assert!(context[id].take().is_string());
         }
         context["environment_variables"].take();
-        assert_snapshot!(context, @"");
+        assert_snapshot!(context, @r#"{"project":"demo","project_id":null,"deployment":"context","deployment_id":null,"version":"v1","version_id":null,"input_type":"plain","output_type":"plain","input_fields":[],"output_fields":[],"language":"python","environment_variables":null,"process_id":0}"#);
     }
 
     async fn requests_get_their_context_when_they_ask_for_it(server) {
@@ -58,7 +58,7 @@ both! {
         let mut context = answer["result"].clone();
         assert_eq!(context["id"].take(), answer["id"]);
         assert!(context["user_id"].take().is_string());
-        assert_snapshot!(context, @"");
+        assert_snapshot!(context, @r#"{"id":null,"request_mode":"express","user_id":null,"pipeline_id":null,"pipeline_version_id":null,"pipeline_object_id":null,"pipeline_request_id":null}"#);
     }
 
     async fn the_folder_of_the_package_is_where_code_runs(server) {

@@ -34,23 +34,23 @@ both! {
         let deployment = obedient(&server).await;
         assert_snapshot!(after(&deployment, "1 / 0").await, @"failed: An exception occurred in the request. See the logs for details.");
         assert_snapshot!(after(&deployment, "raise Public('for the logs')").await, @"failed: This is for everyone");
-        assert_snapshot!(after(&deployment, "raise KeyboardInterrupt").await, @"");
+        assert_snapshot!(after(&deployment, "raise KeyboardInterrupt").await, @"failed: An exception occurred in the request. See the logs for details.");
         assert_snapshot!(after(&deployment, "raise RecursionError").await, @"failed: An exception occurred in the request. See the logs for details.");
         assert_snapshot!(after(&deployment, "
             e = ValueError()
             e.public_error_message = 7
             raise e
-        ").await, @"");
+        ").await, @"failed: 7");
     }
 
     async fn exits_and_kills_fail_the_request_and_no_other(server) {
         let deployment = obedient(&server).await;
-        assert_snapshot!(after(&deployment, "sys.exit(3)").await, @"");
-        assert_snapshot!(after(&deployment, "os._exit(4)").await, @"");
-        assert_snapshot!(after(&deployment, "os._exit(0)").await, @"");
-        assert_snapshot!(after(&deployment, "os.kill(os.getpid(), signal.SIGKILL)").await, @"");
-        assert_snapshot!(after(&deployment, "os.kill(os.getpid(), signal.SIGSEGV)").await, @"");
-        assert_snapshot!(after(&deployment, "os.kill(-1, signal.SIGKILL)").await, @"");
+        assert_snapshot!(after(&deployment, "sys.exit(3)").await, @"failed: An exception occurred in the request. See the logs for details.");
+        assert_snapshot!(after(&deployment, "os._exit(4)").await, @"failed: The process exited with status 4");
+        assert_snapshot!(after(&deployment, "os._exit(0)").await, @"failed: The process exited with status 0");
+        assert_snapshot!(after(&deployment, "os.kill(os.getpid(), signal.SIGKILL)").await, @"failed: The process was ended by signal 9 (SIGKILL)");
+        assert_snapshot!(after(&deployment, "os.kill(os.getpid(), signal.SIGSEGV)").await, @"failed: The process was ended by signal 11 (SIGSEGV)");
+        assert_snapshot!(after(&deployment, "os.kill(-1, signal.SIGKILL)").await, @"failed: An exception occurred in the request. See the logs for details.");
     }
 
     async fn a_request_past_its_time_is_ended_with_its_process(server) {

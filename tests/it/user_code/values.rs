@@ -36,7 +36,7 @@ both! {
         let deployment = server.project("demo").await.running("d", fields, fields, code).await;
         let good = json!({ "i": 1, "s": "x", "d": 2, "b": true, "o": {}, "ai": [1], "ad": [1.5, 2], "as": ["a"] });
         let answer = deployment.ask(good.clone()).await;
-        assert_snapshot!(answer.outcome(), @"");
+        assert_snapshot!(answer.outcome(), @r#"completed {"i":1,"s":"x","d":2,"b":true,"o":{},"ai":[1],"ad":[1.5,2],"as":["a"]}"#);
         let nothing: Value = good.as_object().unwrap().keys().map(|key| (key.clone(), Value::Null)).collect();
         assert_eq!(deployment.ask(nothing.clone()).await["result"], nothing);
         for (field, bad) in [
@@ -59,12 +59,12 @@ both! {
         assert_snapshot!(made("{'y': None, 'z': 2}").await, @r#"completed {"y":null,"z":2}"#);
         assert_snapshot!(made("{'y': 1, 'z': 2, 'more': 3}").await, @r#"completed {"y":1,"z":2}"#);
         assert_snapshot!(made("{'y': 1}").await, @"failed: The output field 'z' is missing in what the request returned");
-        assert_snapshot!(made("{'y': 'one', 'z': 2}").await, @"");
-        assert_snapshot!(made("{'y': 1, 'z': float('nan')}").await, @"");
+        assert_snapshot!(made("{'y': 'one', 'z': 2}").await, @"failed: The output field 'y' must be of type int, not str");
+        assert_snapshot!(made("{'y': 1, 'z': float('nan')}").await, @"failed: The output field 'z' holds NaN, which JSON cannot express");
         assert_snapshot!(made("'text'").await, @"failed: The request must return a dictionary with the output fields, but returned str");
-        assert_snapshot!(made("None").await, @"");
-        assert_snapshot!(made("{'y': 1, 'z': object()}").await, @"");
-        assert_snapshot!(made("{'y': [1], 'z': 1}").await, @"");
+        assert_snapshot!(made("None").await, @"failed: The request must return a dictionary with the output fields, but returned null");
+        assert_snapshot!(made("{'y': 1, 'z': object()}").await, @"failed: The output field 'z' must be of type double, not object");
+        assert_snapshot!(made("{'y': [1], 'z': 1}").await, @"failed: The output field 'y' must be of type int, not list");
     }
 }
 
