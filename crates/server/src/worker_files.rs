@@ -59,7 +59,8 @@ async fn compile_for(python: &Interpreter, package: &Path) -> io::Result<()> {
     let mut command = Command::new(&python.path);
     // The files never change, so nobody has to compare times.
     command.args(["-I", "-S", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]).arg(package);
-    command.stdin(Stdio::null()).kill_on_drop(true);
+    // A Ctrl-C in a terminal is meant for the server alone.
+    command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
     // SAFETY: between fork and exec only async-signal-safe functions may run, and this is one system call.
     unsafe {
         command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from));
