@@ -88,7 +88,7 @@ both! {
 
     async fn a_stop_ends_what_takes_longer_than_the_grace(server) {
         let mut server = server;
-        server.restart(&[("SHUTDOWN_GRACE", "1 s")]).await;
+        server.restart(&[("SHUTDOWN_GRACE", "1 s"), ("STOP_GRACE", "1 s")]).await;
         let deployment = server.project("demo").await.running("d", "plain", "plain", SLOW).await;
         deployment.ask(json!("0")).await.fine();
         let running = tokio::task::spawn({ let deployment = deployment.clone(); async move { deployment.ask(json!("60")).await } });

@@ -81,7 +81,7 @@ both! {
         assert_snapshot!(server.get("/projects/demo").await, @r#"404 {"error":"Project was not found"}"#);
         assert_snapshot!(deployment.ask(json!("x")).await, @r#"404 {"error":"Project was not found"}"#);
         until("its processes are gone", async || server.processes().is_empty()).await;
-        until("its files are gone", async || server.files("objects").is_empty() && server.files("packages").is_empty()).await;
+        until("its files are gone", async || server.files("objects").is_empty()).await;
         // The name is free again.
         let project = server.project("demo").await;
         assert_snapshot!(project.get("/deployments").await, @"200 []");

@@ -29,7 +29,7 @@ class Revisions(Case):
         third = self.upload("d", packages.BROKEN)
         failed = self.ended("d", third)
         self.assertEqual(failed.status, "failed")
-        self.assertIn("line 3", failed.error_message)
+        self.assertTrue(failed.error_message.startswith("deployment.py line 2: "), failed.error_message)
         version = self.api.deployment_versions_get(self.project, "d", "v1")
         self.assertEqual(version.status, "available")
         self.assertEqual(version.active_revision, second)

@@ -85,13 +85,14 @@ both! {
     async fn a_constructor_that_fails_fails_waiting_requests(server) {
         let project = server.project("demo").await;
         let code = "class Deployment:\n    def __init__(self):\n        raise ValueError('no')\n    def request(self, data):\n        return data\n";
-        let deployment = project.running("d", "plain", "plain", code).await;
-        assert_snapshot!(deployment.ask(json!("x")).await.outcome(), @"failed: Failed to initialise the deployment. See the logs for details.");
+        let public = code.replace("raise ValueError('no')", "e = ValueError('no'); e.public_error_message = 'The model is missing'; raise e");
+        let closed = project.running("d", "plain", "plain", code).await;
+        let open = project.running("e", "plain", "plain", &public).await;
+        let (closed, open) = tokio::join!(closed.ask(json!("x")), open.ask(json!("x")));
+        assert_snapshot!(closed.outcome(), @"failed: Failed to initialise the deployment. See the logs for details.");
+        assert_snapshot!(open.outcome(), @"failed: The model is missing");
         let lines = project.find("/logs", &[("query", "|= `ValueError: no`")]).await;
         assert!(lines.len() >= 1, "{lines}");
-        let public = code.replace("raise ValueError('no')", "e = ValueError('no'); e.public_error_message = 'The model is missing'; raise e");
-        let deployment = project.running("e", "plain", "plain", &public).await;
-        assert_snapshot!(deployment.ask(json!("x")).await.outcome(), @"failed: The model is missing");
     }
 
     async fn an_import_that_fails_fails_waiting_requests(server) {
