@@ -36,6 +36,12 @@ use requests::{Live, Recorder};
 use running::Fleet;
 pub use settings::Settings;
 
+/// How long a server that stops waits for its last writes.
+const LAST_WRITES: Duration = Duration::from_secs(30);
+
+/// How long a write tries to see its own change in the catalogue.
+const SHOWN_WITHIN: Duration = Duration::from_secs(10);
+
 /// A server's share of the platform. Cheap to clone.
 #[derive(Clone)]
 pub struct Control(pub(crate) Arc<Inner>);
@@ -53,6 +59,8 @@ pub(crate) struct Inner {
     pub(crate) fleet: Fleet,
     pub(crate) nudges: Nudges,
     loops: loops::Running,
+    /// The recorder and the writer of log lines: they end last.
+    writers: loops::Running,
 }
 
 /// Wakes loops before their time.
@@ -87,6 +95,7 @@ impl Control {
             fleet: Fleet::default(),
             nudges,
             loops: loops::Running::default(),
+            writers: loops::Running::default(),
         }));
         loops::start(&control);
         Ok(control)
@@ -102,9 +111,21 @@ impl Control {
         for request in self.0.live.filter(|_| true) {
             request.interrupt("The server is stopping");
         }
-        self.0.recorder.barrier().await;
-        self.0.log_sink.barrier().await;
         self.0.loops.end().await;
+        self.stop_instances().await;
+        if self.0.recorder.barrier(LAST_WRITES).await.is_err() {
+            tracing::error!("the database does not answer: requests that ended last are not written down");
+        }
+        self.0.log_sink.barrier().await;
+        self.0.writers.end().await;
+    }
+
+    /// Stops what runs, while log lines can still be written.
+    async fn stop_instances(&self) {
+        let runner = &self.0.settings.runner;
+        let stops = runner.list().await.into_iter().map(|(instance, epoch)| runner.stop(instance, epoch));
+        // Who takes longer is killed with the runner.
+        let _ = tokio::time::timeout(self.0.settings.stop_grace * 2, futures_util::future::join_all(stops)).await;
     }
 
     /// The database.
@@ -141,7 +162,17 @@ impl Control {
     pub(crate) async fn commit(&self, mut tx: Tx, project: Option<ProjectId>) -> Result<()> {
         let number = modelyard_store::catalogue::touch(&mut tx, project).await?;
         tx.commit().await?;
-        self.catalogue().reach(number).await
+        let give_up = tokio::time::Instant::now() + SHOWN_WITHIN;
+        while let Err(cause) = self.catalogue().reach(number).await {
+            tracing::error!(%cause, "a change is committed and cannot be read back; trying again");
+            if tokio::time::Instant::now() >= give_up {
+                let told =
+                    "The change was made, but the server has lost touch with its database and cannot show it yet";
+                return Err(Error::Unavailable(told.into()));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
     }
 
     /// Waits until the catalogue holds what the database holds now. Whoever read from the database that something is

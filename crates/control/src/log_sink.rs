@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use modelyard_store::LogStore;
 use modelyard_store::logs::LogLine;
+use modelyard_types::Error;
 use tokio::sync::Notify;
+
+use crate::loops::caught;
 
 /// The most bytes of lines that may wait.
 const MAX_WAITING: usize = 32 << 20;
-/// What a line costs beside its text.
-const LINE_COST: usize = 200;
+/// What a line costs beside its text: its labels, a few of which are texts of their own.
+const LINE_COST: usize = size_of::<LogLine>() + 256;
+/// How long readers wait for lines on their way to the store.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long lines wait for company.
 const LINGER: Duration = Duration::from_millis(25);
 
@@ -47,20 +52,20 @@ impl LogSink {
         }
     }
 
-    /// Waits until all lines taken so far are written, for readers that want to see their own.
+    /// Waits until all lines taken so far are written, for readers that want to see their own. When the store is slow they
+    /// see what there is.
     pub async fn barrier(&self) {
         let target = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).taken;
         let mut written = self.written.subscribe();
-        // The sender lives as long as the sink.
-        let _ = written.wait_for(|done| *done >= target).await;
+        let _ = tokio::time::timeout(PATIENCE, written.wait_for(|done| *done >= target)).await;
     }
 
     /// Writes for ever; the one task that does.
     pub(crate) async fn run(&self, store: &LogStore) {
         loop {
+            self.write(store).await;
             self.nudge.notified().await;
             tokio::time::sleep(LINGER).await;
-            self.write(store).await;
         }
     }
 
@@ -73,8 +78,16 @@ impl LogSink {
         if dropped > 0 {
             tracing::warn!(dropped, "log lines were dropped: they came faster than they can be written");
         }
+        if lines.is_empty() {
+            return;
+        }
         let mut pause = Duration::from_millis(50);
-        while let Err(cause) = store.append(&lines).await {
+        // A panic counts as a failure: those who wait for these lines must not wait in vain.
+        while let Err(cause) = caught(async { Ok(store.append(&lines).await?) }).await {
+            if !matches!(cause, Error::Internal(_)) {
+                tracing::error!(%cause, lines = lines.len(), "the store refuses log lines; they are dropped");
+                break;
+            }
             tracing::error!(%cause, lines = lines.len(), "log lines could not be written; trying again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(5));

@@ -7,15 +7,15 @@
 
 mod snapshot;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use modelyard_store::catalogue::{self as rows, TokenEntry};
 use modelyard_store::{Store, organizations};
-use modelyard_types::{OrganizationId, ProjectId, Result, Timestamp, VersionId};
+use modelyard_types::{Error, OrganizationId, ProjectId, Result, Timestamp, VersionId};
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
@@ -26,6 +26,9 @@ pub use snapshot::{Code, DeploymentSnapshot, ProjectSnapshot, VersionSnapshot};
 
 /// How long a server may go on without having read the number of the last change.
 const STALE: Duration = Duration::from_secs(10);
+
+/// How long one look for changes may take: a database that hangs must not hang the looks after it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Signed {
     actor: Arc<Actor>,
@@ -47,8 +50,9 @@ pub struct Catalogue {
     organizations: ArcSwap<HashMap<String, OrganizationId>>,
     /// The number of the last change that is in here.
     seen: AtomicI64,
-    /// When the number was last read, in microseconds.
-    read_at: AtomicI64,
+    /// When the number was last read, in milliseconds after `opened`: no clock that somebody sets.
+    read_at: AtomicU64,
+    opened: Instant,
     refreshing: Mutex<()>,
 }
 
@@ -62,15 +66,15 @@ impl Catalogue {
             tokens: ArcSwap::default(),
             organizations: ArcSwap::default(),
             seen: AtomicI64::new(0),
-            read_at: AtomicI64::new(0),
+            read_at: AtomicU64::new(0),
+            opened: Instant::now(),
             refreshing: Mutex::new(()),
         };
         let number = rows::number(&catalogue.store).await?;
         catalogue.load_shared().await?;
-        for entry in rows::projects_index(&catalogue.store).await? {
-            catalogue.load_project(entry.id).await?;
-        }
-        catalogue.note_read(number);
+        let projects = rows::projects_index(&catalogue.store).await?;
+        catalogue.load_projects(projects.into_iter().map(|entry| entry.id).collect()).await?;
+        catalogue.note_read(number, Instant::now());
         Ok(catalogue)
     }
 
@@ -110,7 +114,8 @@ impl Catalogue {
 
     /// Whether what is in here can be trusted: the database was heard of lately.
     pub fn is_fresh(&self) -> bool {
-        Timestamp::now().since(Timestamp(self.read_at.load(Ordering::Relaxed))) < STALE
+        let read_at = Duration::from_millis(self.read_at.load(Ordering::Relaxed));
+        self.opened.elapsed().saturating_sub(read_at) < STALE
     }
 
     /// Waits until the change of this number is in here.
@@ -132,20 +137,29 @@ impl Catalogue {
     }
 
     async fn take_changes(&self) -> Result<()> {
+        match tokio::time::timeout(PATIENCE, self.read_changes()).await {
+            Ok(taken) => taken,
+            Err(late) => Err(Error::internal("looking for changes in the database", late)),
+        }
+    }
+
+    async fn read_changes(&self) -> Result<()> {
+        let asked_at = Instant::now();
         let changes = rows::changes_since(&self.store, self.seen.load(Ordering::Acquire)).await?;
         if changes.shared {
             self.load_shared().await?;
         }
-        for project in changes.projects {
-            self.load_project(project).await?;
+        if !changes.projects.is_empty() {
+            self.load_projects(changes.projects).await?;
         }
-        self.note_read(changes.number);
+        self.note_read(changes.number, asked_at);
         Ok(())
     }
 
-    fn note_read(&self, number: i64) {
+    fn note_read(&self, number: i64, asked_at: Instant) {
         self.seen.store(number, Ordering::Release);
-        self.read_at.store(Timestamp::now().0, Ordering::Relaxed);
+        let after = asked_at.saturating_duration_since(self.opened).as_millis();
+        self.read_at.store(u64::try_from(after).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     async fn load_shared(&self) -> Result<()> {
@@ -156,32 +170,32 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Rebuilds one project; closes the lanes of versions that are gone.
-    async fn load_project(&self, id: ProjectId) -> Result<()> {
-        let snapshot = match rows::project(&self.store, id).await? {
-            Some(state) => {
-                let organization = organizations::get(&self.store, state.project.organization_id).await?;
-                let organization = organization.map(|it| it.name.to_string()).unwrap_or_default();
-                Some(Arc::new(ProjectSnapshot::of(state, organization, &self.lanes)))
-            }
-            None => None,
-        };
+    /// Rebuilds some projects, and shows them all at once: one may have taken the name of another. Closes the lanes of
+    /// versions that are gone.
+    async fn load_projects(&self, ids: Vec<ProjectId>) -> Result<()> {
+        let mut loaded = Vec::with_capacity(ids.len());
+        for id in &ids {
+            loaded.extend(self.read_project(*id).await?);
+        }
+        let ids: HashSet<ProjectId> = ids.into_iter().collect();
         let old = self.projects.load_full();
-        let before = old.values().find(|project| project.id == id).cloned();
         let mut projects = Projects::clone(&old);
-        if let Some(before) = &before {
-            projects.remove(&before.name);
-        }
-        if let Some(after) = &snapshot {
-            projects.insert(after.name.clone(), after.clone());
-        }
+        projects.retain(|_, project| !ids.contains(&project.id));
+        projects.extend(loaded.iter().map(|project| (project.name.clone(), project.clone())));
         self.projects.store(Arc::new(projects));
-        for version in before.iter().flat_map(|before| before.version_ids()) {
-            if snapshot.as_ref().is_none_or(|after| after.version(version).is_none()) {
-                self.lanes.close(version, "The deployment version was deleted");
-            }
+        let known: HashSet<VersionId> = loaded.iter().flat_map(|project| project.version_ids()).collect();
+        let before = old.values().filter(|project| ids.contains(&project.id));
+        for gone in before.flat_map(|project| project.version_ids()).filter(|version| !known.contains(version)) {
+            self.lanes.close(gone, "The deployment version was deleted");
         }
         Ok(())
+    }
+
+    async fn read_project(&self, id: ProjectId) -> Result<Option<Arc<ProjectSnapshot>>> {
+        let Some(state) = rows::project(&self.store, id).await? else { return Ok(None) };
+        let organization = organizations::get(&self.store, state.project.organization_id).await?;
+        let organization = organization.map(|it| it.name.to_string()).unwrap_or_default();
+        Ok(Some(Arc::new(ProjectSnapshot::of(state, organization, &self.lanes))))
     }
 }
 

@@ -28,6 +28,8 @@ pub struct ProjectSnapshot {
     /// Its deployments by name.
     pub deployments: HashMap<String, Arc<DeploymentSnapshot>>,
     versions: HashMap<VersionId, (Arc<DeploymentSnapshot>, Arc<VersionSnapshot>)>,
+    /// The versions that want instances even without requests.
+    kept_warm: Vec<VersionId>,
 }
 
 /// A deployment at one moment.
@@ -146,6 +148,7 @@ impl ProjectSnapshot {
                 .suspended
                 .then(|| project.suspended_reason.unwrap_or_else(|| "The project is suspended".to_owned())),
             deployments,
+            kept_warm: versions.values().filter(|(_, it)| it.minimum_instances > 0).map(|(_, it)| it.id).collect(),
             versions,
         }
     }
@@ -161,8 +164,8 @@ impl ProjectSnapshot {
     }
 
     /// The versions that want instances even without requests.
-    pub(crate) fn kept_warm(&self) -> impl Iterator<Item = VersionId> + '_ {
-        self.versions.values().filter(|(_, version)| version.minimum_instances > 0).map(|(_, version)| version.id)
+    pub(crate) fn kept_warm(&self) -> &[VersionId] {
+        &self.kept_warm
     }
 }
 

@@ -12,6 +12,7 @@ use modelyard_types::revisions::BuildStatus;
 use modelyard_types::versions::VersionStatus;
 use modelyard_types::{Error, Result, Timestamp};
 
+use super::caught;
 use crate::running::folder_of_package;
 use crate::{Control, environments};
 
@@ -23,7 +24,7 @@ pub(super) async fn run(control: Control) {
         match claim(&control).await {
             Ok(Some(revision)) => {
                 let id = revision.id;
-                if let Err(cause) = work(&control, revision.clone()).await {
+                if let Err(cause) = caught(work(&control, revision.clone())).await {
                     tracing::error!(%cause, revision = %id, "the build of a revision broke off");
                     give_up(&control, revision).await;
                 }
@@ -48,7 +49,7 @@ async fn claim(control: &Control) -> Result<Option<Revision>> {
 /// Ends a build that broke off for a reason of ours, for as long as it takes: nothing is left building for ever.
 async fn give_up(control: &Control, revision: Revision) {
     let message = "The revision could not be built: the server failed. Upload it again, or rebuild it.";
-    while let Err(cause) = finish(control, revision.clone(), Err(message.to_owned())).await {
+    while let Err(cause) = caught(finish(control, revision.clone(), Err(message.to_owned()))).await {
         tracing::error!(%cause, revision = %revision.id, "a build that broke off could not be ended; trying again");
         tokio::time::sleep(PAUSE).await;
     }

@@ -33,8 +33,15 @@ async fn clear(control: &Inner) -> Result<()> {
         if found.is_empty() {
             return clear_packages(control).await;
         }
+        let mut stuck = false;
         for leftover in found {
-            clear_one(control, &leftover).await?;
+            if let Err(cause) = clear_one(control, &leftover).await {
+                tracing::error!(%cause, ?leftover, "a leftover could not be cleared away; it is tried again");
+                stuck = true;
+            }
+        }
+        if stuck {
+            return clear_packages(control).await;
         }
     }
 }
@@ -87,14 +94,18 @@ async fn finish(control: &Inner, mut tx: Tx, deleted: requests::Deleted) -> Resu
 /// Removes the unpacked code of revisions that no version serves any more and no instance runs.
 async fn clear_packages(control: &Inner) -> Result<()> {
     let folder = control.settings.packages.clone();
+    // Those in work are read before the catalogue is: what stops to be in work is in the catalogue by then.
+    let in_work = modelyard_store::revisions::list_open(&control.store).await?;
+    control.catalogue.refresh().await?;
     let projects = control.catalogue.projects();
     let mut wanted: HashSet<_> = projects
         .iter()
         .flat_map(|project| project.version_ids().filter_map(|id| project.version(id)?.1.active_revision))
         .map(|revision| folder_of_package(&folder, revision))
         .collect();
-    let in_work = modelyard_store::revisions::list_open(&control.store).await?;
-    wanted.extend(in_work.into_iter().map(|revision| folder_of_package(&folder, revision.id)));
+    wanted.extend(in_work.iter().map(|revision| folder_of_package(&folder, revision.id)));
+    // Where `package::extract` has what it did not finish yet.
+    wanted.extend(in_work.iter().map(|revision| folder_of_package(&folder, revision.id).with_extension("unpacking")));
     wanted.extend(control.fleet.look(|fleet| {
         let instances = fleet.values().flat_map(|of_version| &of_version.instances);
         instances.map(|instance| folder_of_package(&folder, instance.revision)).collect::<Vec<_>>()

@@ -13,6 +13,7 @@ use modelyard_types::versions::VersionStatus;
 use modelyard_types::{Error, Kind, ProjectId, Result, Timestamp};
 use tokio::sync::Semaphore;
 
+use super::caught;
 use crate::environments::TAG;
 use crate::{Control, Inner};
 
@@ -28,7 +29,7 @@ pub(super) async fn run(control: Control) {
             Ok(Some(build)) => {
                 let working = control.clone();
                 control.0.loops.spawn(async move {
-                    if let Err(cause) = work(&working, build.clone()).await {
+                    if let Err(cause) = caught(work(&working, build.clone())).await {
                         tracing::error!(%cause, build = %build.id, "an environment build broke off");
                         give_up(&working, build).await;
                     }

@@ -4,25 +4,44 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use modelyard_store::{Life, Store, requests, servers};
-use modelyard_types::{Result, Timestamp};
+use modelyard_types::{Error, Result, Timestamp};
+use tokio::time::timeout;
 
 use crate::Inner;
 
 /// How long a server may be silent before it counts as dead.
 const DEAD_AFTER: Duration = Duration::from_secs(15);
+/// How long one heartbeat may take: a database that hangs must not hang those after it.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What callers read of requests whose server died.
 const REASON: &str = "The server stopped while the request was running";
 
-pub(super) async fn step(control: Arc<Inner>) -> Result<()> {
-    control.catalogue.refresh().await?;
-    let now = Timestamp::now();
-    let mut tx = control.store.begin().await?;
-    servers::beat(&mut tx, control.settings.life, now).await?;
-    requests::end_orphans(&mut tx, control.settings.life, now.minus(DEAD_AFTER), now, REASON).await?;
-    Ok(tx.commit().await?)
+/// Looks for what others changed. Apart from the heartbeat: reading goes on when nothing can be written.
+pub(super) async fn look_for_changes(control: Arc<Inner>) -> Result<()> {
+    control.catalogue.refresh().await
 }
 
-/// At the start: what an earlier life of this server left open ends now.
+pub(super) async fn step(control: Arc<Inner>) -> Result<()> {
+    let (store, life) = (&control.store, control.settings.life);
+    match timeout(PATIENCE, beat(store, life)).await {
+        Ok(beaten) => beaten,
+        Err(late) => Err(Error::internal("telling the database that this server lives", late)),
+    }
+}
+
+async fn beat(store: &Store, life: Life) -> Result<()> {
+    let now = Timestamp::now();
+    let mut tx = store.begin().await?;
+    let lives = servers::beat(&mut tx, life, now).await?;
+    tx.commit().await?;
+    if !lives {
+        tracing::error!("another process has started as this server: one of the two must be stopped");
+        return Ok(());
+    }
+    take_over(store, life).await
+}
+
+/// What an earlier life of this server, or a server that fell silent, left open: requests end, builds go back.
 pub(crate) async fn take_over(store: &Store, life: Life) -> Result<()> {
     let now = Timestamp::now();
     let dead_since = now.minus(DEAD_AFTER);
@@ -32,7 +51,7 @@ pub(crate) async fn take_over(store: &Store, life: Life) -> Result<()> {
     let builds = modelyard_store::environments::builds::requeue(&mut tx, life, dead_since).await?;
     tx.commit().await?;
     if ended + revisions + builds > 0 {
-        tracing::info!(requests = ended, revisions, builds, "took over what an earlier life of this server left open");
+        tracing::info!(requests = ended, revisions, builds, "took over what a server that is gone left open");
     }
     Ok(())
 }

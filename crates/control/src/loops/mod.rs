@@ -8,10 +8,12 @@ mod heartbeat;
 mod scaling;
 mod sweep;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use modelyard_types::Result;
+use futures_util::FutureExt;
+use modelyard_types::{Error, Result};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +43,27 @@ impl Running {
         });
     }
 
+    /// Runs a loop for ever: when it panics it is begun again.
+    pub(crate) fn keep<F>(&self, name: &'static str, begin: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.spawn(async move {
+            loop {
+                let work = begin();
+                let done = caught(async move {
+                    work.await;
+                    Ok(())
+                });
+                match done.await {
+                    Ok(()) => return,
+                    Err(cause) => tracing::error!(%cause, "{name}: the loop broke off; it is begun again"),
+                }
+                tokio::time::sleep(REST).await;
+            }
+        });
+    }
+
     /// Ends all background work and waits until it has.
     pub(crate) async fn end(&self) {
         self.stop.cancel();
@@ -57,18 +80,32 @@ impl Running {
 /// Starts all loops.
 pub(crate) fn start(control: &Control) {
     let inner = control.0.clone();
-    let recorder = inner.clone();
-    inner.loops.spawn(async move { recorder.recorder.run(&recorder.store, &recorder.objects).await });
-    let sink = inner.clone();
-    inner.loops.spawn(async move { sink.log_sink.run(&sink.logs).await });
-    inner.loops.spawn(scaling::run(inner.clone()));
+    let it = inner.clone();
+    inner.writers.keep("recorder", move || {
+        let it = it.clone();
+        async move { it.recorder.run(&it.store, &it.objects).await }
+    });
+    let it = inner.clone();
+    inner.writers.keep("log writer", move || {
+        let it = it.clone();
+        async move { it.log_sink.run(&it.logs).await }
+    });
+    every(&inner, "catalogue", Duration::from_secs(1), heartbeat::look_for_changes);
     every(&inner, "heartbeat", Duration::from_secs(1), heartbeat::step);
     every(&inner, "request sweep", Duration::from_millis(250), sweep::step);
     every(&inner, "expired requests", Duration::from_secs(60), cleaning::expired);
-    inner.loops.spawn(builds::run(control.clone()));
-    inner.loops.spawn(environment_builds::run(control.clone()));
-    inner.loops.spawn(cleaning::run(inner.clone()));
+    let it = inner.clone();
+    inner.loops.keep("scaling", move || scaling::run(it.clone()));
+    let it = inner.clone();
+    inner.loops.keep("cleaning", move || cleaning::run(it.clone()));
+    let it = control.clone();
+    inner.loops.keep("builds", move || builds::run(it.clone()));
+    let it = control.clone();
+    inner.loops.keep("environment builds", move || environment_builds::run(it.clone()));
 }
+
+/// How long work that panicked rests.
+const REST: Duration = Duration::from_millis(200);
 
 /// Takes a step again and again, `pause` apart. A step that fails is told and tried again.
 fn every<F>(inner: &Arc<Inner>, name: &'static str, pause: Duration, step: fn(Arc<Inner>) -> F)
@@ -78,10 +115,42 @@ where
     let control = inner.clone();
     inner.loops.spawn(async move {
         loop {
-            if let Err(cause) = step(control.clone()).await {
+            if let Err(cause) = caught(step(control.clone())).await {
                 tracing::error!(%cause, "{name}: a step failed; it is tried again");
             }
             tokio::time::sleep(pause).await;
         }
     });
+}
+
+/// Does something; a panic in it is an error like others, so that background work goes on.
+pub(crate) async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    done.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Err(Error::Internal(format!("background work panicked: {text}")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_panics_is_begun_again() {
+        let (running, begun) = (Running::default(), Arc::new(AtomicUsize::new(0)));
+        let seen = begun.clone();
+        running.keep("test", move || {
+            let turn = seen.fetch_add(1, Ordering::Relaxed);
+            async move { assert!(turn > 1, "the first two fail") }
+        });
+        while begun.load(Ordering::Relaxed) < 3 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        running.end().await;
+        assert_eq!(begun.load(Ordering::Relaxed), 3);
+    }
 }

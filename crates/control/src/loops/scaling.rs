@@ -1,5 +1,6 @@
 //! Asks the scheduler what should run, and sees to it.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use modelyard_types::versions::{ScalingStrategy, VersionStatus};
 use modelyard_types::{Timestamp, VersionId};
 
 use crate::Inner;
-use crate::catalogue::VersionSnapshot;
+use crate::catalogue::{Place, VersionSnapshot};
+use crate::requests::no_instances;
 use crate::running::{OfVersion, Phase, Running};
 
 /// How often to look without a nudge.
@@ -18,39 +20,60 @@ const PAUSE: Duration = Duration::from_secs(1);
 const BREATH: Duration = Duration::from_millis(10);
 
 pub(super) async fn run(control: Arc<Inner>) {
+    let mut unplaced = HashSet::new();
     loop {
         // Woken or not, the step is the same.
         let _ = tokio::time::timeout(PAUSE, control.nudges.scaling.notified()).await;
-        step(&control);
+        step(&control, &mut unplaced);
         tokio::time::sleep(BREATH).await;
     }
 }
 
-fn step(control: &Arc<Inner>) {
+/// `unplaced` are the versions that found no room the last time: told once.
+fn step(control: &Arc<Inner>, unplaced: &mut HashSet<VersionId>) {
     let now = Timestamp::now();
     let cpus = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
     let host = Capacity { memory: control.settings.memory_mb << 20, cpus, accelerators: 0 };
-    let loads: Vec<_> = interesting(control).into_iter().map(|version| load(control, version, now)).collect();
+    let loads: Vec<_> =
+        interesting(control).into_iter().map(|(id, place)| load(control, id, place.as_ref(), now)).collect();
+    let mut still_unplaced = HashSet::new();
     for action in plan(now, &host, &loads) {
+        if let Action::CannotPlace { version, why } = &action {
+            still_unplaced.insert(*version);
+            if !unplaced.contains(version) {
+                tracing::warn!(%version, why, "an instance finds no room");
+            }
+            refuse_if_too_large(control, *version, &host);
+        }
         act(control, action);
     }
+    *unplaced = still_unplaced;
 }
 
-/// The versions that have instances, want some, or have requests waiting.
-fn interesting(control: &Inner) -> Vec<VersionId> {
-    let mut versions = control.lanes.take_nudged();
-    versions.extend(control.fleet.look(|fleet| fleet.keys().copied().collect::<Vec<_>>()));
-    versions.extend(control.catalogue.projects().iter().flat_map(|project| project.kept_warm().collect::<Vec<_>>()));
-    versions.sort_unstable();
-    versions.dedup();
-    versions
+/// The versions that have instances, want some, or have requests waiting; without a place when they are gone.
+fn interesting(control: &Inner) -> HashMap<VersionId, Option<Place>> {
+    let mut found = HashMap::new();
+    for project in control.catalogue.projects() {
+        for id in project.kept_warm() {
+            let place = project.version(*id).map(|(deployment, version)| (project.clone(), deployment, version));
+            found.insert(*id, place);
+        }
+    }
+    let mut others = control.lanes.take_nudged();
+    others.extend(control.fleet.look(|fleet| fleet.keys().copied().collect::<Vec<_>>()));
+    for id in others {
+        found.entry(id).or_insert_with(|| control.catalogue.version(id));
+    }
+    found
 }
 
-fn load(control: &Inner, id: VersionId, now: Timestamp) -> VersionLoad {
-    let known = control.catalogue.version(id);
+fn load(control: &Inner, id: VersionId, known: Option<&Place>, now: Timestamp) -> VersionLoad {
+    if let Some(place) = known {
+        refuse_if_barred(place);
+    }
     let lane = control.lanes.get(id).map(|lane| lane.load()).unwrap_or_default();
     let mut load = match known {
-        Some((project, _, version)) => wanted(&version, project.suspended.is_some()),
+        Some((project, _, version)) => wanted(version, project.suspended.is_some()),
         None => gone(id),
     };
     load.waiting = (lane.waiting_direct + lane.waiting_batch) as u64;
@@ -61,12 +84,41 @@ fn load(control: &Inner, id: VersionId, now: Timestamp) -> VersionLoad {
     }
     control.fleet.look(|fleet| {
         let Some(of_version) = fleet.get_mut(&id) else { return };
+        if known.is_none() && of_version.instances.is_empty() {
+            fleet.remove(&id);
+            return;
+        }
         forgive_older(of_version, load.generation);
         load.failures = of_version.failures;
         load.last_failure = of_version.failed_at;
         load.instances = of_version.instances.iter().map(|instance| instance_load(instance, &lane, now)).collect();
     });
     load
+}
+
+/// Ends what waits for a version that may have no instance any more: nobody would ever run it.
+fn refuse_if_barred((project, deployment, version): &Place) {
+    let reason = match &project.suspended {
+        Some(reason) => reason.clone(),
+        None if version.maximum_instances == 0 => no_instances(deployment, version),
+        None if version.code.is_none() => format!("Version '{}' has no code that can run", version.name),
+        None => return,
+    };
+    version.lane.refuse_waiting(&reason);
+}
+
+/// Ends what waits for an instance that this host will never have room for.
+fn refuse_if_too_large(control: &Inner, id: VersionId, host: &Capacity) {
+    let Some((_, _, version)) = control.catalogue.version(id) else { return };
+    let memory = version.memory_bytes();
+    if memory > host.memory {
+        version.lane.refuse_waiting(&format!(
+            "An instance of version '{}' needs {} MiB of memory, and this server has {} MiB for instances",
+            version.name,
+            memory >> 20,
+            host.memory >> 20
+        ));
+    }
 }
 
 /// New code or settings deserve a new try.
@@ -153,11 +205,10 @@ fn act(control: &Arc<Inner>, action: Action) {
             let Some(instance) = control.fleet.stopping(instance) else { return };
             let stopping = control.clone();
             control.loops.spawn(async move {
-                stopping.stop_instance(instance, &format!("{reason:?}")).await;
+                stopping.stop_instance(instance, reason).await;
             });
         }
-        Action::CannotPlace { version, why } => {
-            tracing::warn!(%version, why, "an instance finds no room");
+        Action::CannotPlace { .. } => {
             metrics::counter!("modelyard_instances_unplaced").increment(1);
         }
         Action::GiveUp { version } => {

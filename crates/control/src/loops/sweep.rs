@@ -15,7 +15,7 @@ pub(super) async fn step(control: Arc<Inner>) -> Result<()> {
     let old = now.minus(WORTH_A_ROW);
     for request in control.live.filter(|request| request.created <= old) {
         if request.deadline() <= now {
-            request.expire();
+            request.expire(now);
         } else {
             request.record_unended();
         }

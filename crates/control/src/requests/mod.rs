@@ -8,6 +8,7 @@ mod request;
 mod view;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use modelyard_dispatch::Refusal;
@@ -51,6 +52,8 @@ pub struct Answer {
     pub timeout: i64,
 }
 
+/// How long a request waits for room to be recorded before it is refused.
+const ROOM_WITHIN: Duration = Duration::from_secs(10);
 /// After how many seconds a full queue is worth another try.
 const RETRY_AFTER: u32 = 1;
 
@@ -76,11 +79,14 @@ impl Control {
                 version.status.as_str()
             )));
         }
+        if version.maximum_instances == 0 {
+            return Err(Error::Invalid(no_instances(&deployment, &version)));
+        }
         let (body, flags) = inputs::check(&deployment, new.body, new.text)?;
-        let permit = self.0.recorder.permit().await;
+        let permit = self.0.recorder.permit(body.len(), ROOM_WITHIN).await?;
         let (sender, ended) = oneshot::channel();
         let new = NewRequest {
-            project: project.clone(),
+            project: project.id,
             deployment: deployment.clone(),
             version: version.clone(),
             actor: actor.clone(),
@@ -88,7 +94,7 @@ impl Control {
             flags,
             priority: new.priority,
             timeout: new.timeout,
-            permit,
+            permit: Some(permit),
         };
         let request = LiveRequest::new(new, &self.0, sender);
         let (id, timeout) = (request.id, request.timeout);
@@ -120,6 +126,14 @@ fn place(
         }
     };
     Ok((deployment.clone(), version.clone()))
+}
+
+/// What callers read of a version that may have no instance.
+pub(crate) fn no_instances(deployment: &DeploymentSnapshot, version: &VersionSnapshot) -> String {
+    format!(
+        "Version '{}' of deployment '{}' takes no requests: its maximum_instances is 0",
+        version.name, deployment.name
+    )
 }
 
 fn refused(refusal: Refusal) -> Error {

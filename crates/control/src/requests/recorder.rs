@@ -1,7 +1,8 @@
 //! The recorder: writes requests down in groups, off their callers' path.
 //!
 //! It is bounded by permits: a request takes one before it starts and gives it back when its record is committed, so
-//! there is always room for a record, and when the database is slow new requests wait. Records are never dropped.
+//! there is always room for a record, and when the database is slow new requests wait. Records are never dropped, but
+//! for one that the database refuses for what is in it: it would hold up all others for ever.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,22 +11,30 @@ use std::time::Duration;
 use bytes::Bytes;
 use modelyard_objects::Objects;
 use modelyard_store::{Request, RequestData, Store, requests};
-use modelyard_types::{RequestId, Result};
+use modelyard_types::{Error, RequestId, Result};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
-/// How many requests may run or wait to be written.
-const ROOM: usize = 65_536;
+use crate::loops::caught;
+
+/// What all requests that run or wait to be written may weigh, in KiB: a request weighs its body and [`BASE_WEIGHT`].
+const ROOM: u32 = 1 << 20;
+/// What a request weighs beside its body, in KiB; it bounds their number.
+const BASE_WEIGHT: u32 = 16;
+/// How long readers wait for what is on its way to the database.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How many records one transaction takes.
 const GROUP: usize = 1_000;
 /// How long a record may wait for company.
 const LINGER: Duration = Duration::from_millis(10);
 /// Data and results above this are objects, not rows.
-const MAX_INLINE: usize = 64 << 10;
+pub(super) const MAX_INLINE: usize = 64 << 10;
+
+type Row = (Request, RequestData);
 
 /// Something to write down.
 pub(crate) enum Record {
     /// The request as it stands; replaces an earlier record of it.
-    Put(Box<(Request, RequestData)>, Option<OwnedSemaphorePermit>),
+    Put(Box<Row>, Option<OwnedSemaphorePermit>),
     /// The request leaves no trace: its retention is none, but an earlier record of it was written.
     Forget(RequestId, Option<OwnedSemaphorePermit>),
 }
@@ -43,7 +52,7 @@ pub(crate) struct Recorder {
 impl Recorder {
     pub(crate) fn new() -> Self {
         Self {
-            room: Arc::new(Semaphore::new(ROOM)),
+            room: Arc::new(Semaphore::new(ROOM as usize)),
             waiting: Mutex::default(),
             nudge: Notify::new(),
             hurry: Notify::new(),
@@ -52,12 +61,16 @@ impl Recorder {
         }
     }
 
-    /// Room for one record; waits when there is none.
-    pub(crate) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        match self.room.clone().try_acquire_owned() {
-            Ok(permit) => Some(permit),
-            // The semaphore is never closed.
-            Err(_) => self.room.clone().acquire_owned().await.ok(),
+    /// Room for a request with a body of that many bytes, and its record; waits as long as `patience` lasts.
+    pub(crate) async fn permit(&self, body: usize, patience: Duration) -> Result<OwnedSemaphorePermit> {
+        let weight = u32::try_from(body >> 10).unwrap_or(ROOM).saturating_add(BASE_WEIGHT).min(ROOM);
+        if let Ok(permit) = self.room.clone().try_acquire_many_owned(weight) {
+            return Ok(permit);
+        }
+        let full = || Error::Unavailable("Too many requests are in work or wait to be written down".into());
+        match tokio::time::timeout(patience, self.room.clone().acquire_many_owned(weight)).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(full()),
         }
     }
 
@@ -75,34 +88,39 @@ impl Recorder {
         }
     }
 
-    /// Waits until everything taken so far is written.
-    pub(crate) async fn barrier(&self) {
+    /// Waits until everything taken so far is written, as long as `patience` lasts.
+    pub(crate) async fn barrier(&self, patience: Duration) -> Result<()> {
         let target = self.taken.load(Ordering::Acquire);
         let mut written = self.written.subscribe();
         if *written.borrow() >= target {
-            return;
+            return Ok(());
         }
         self.hurry.notify_one();
-        // The sender lives as long as the recorder.
-        let _ = written.wait_for(|done| *done >= target).await;
+        match tokio::time::timeout(patience, written.wait_for(|done| *done >= target)).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::Unavailable("The database is slow; try again soon".into())),
+        }
+    }
+
+    /// [`barrier`](Self::barrier) with the patience of somebody who reads.
+    pub(crate) async fn catch_up(&self) -> Result<()> {
+        self.barrier(PATIENCE).await
     }
 
     /// Writes for ever; the one task that does.
     pub(crate) async fn run(&self, store: &Store, objects: &Objects) {
         loop {
-            self.nudge.notified().await;
-            loop {
-                let group = self.next_group();
-                if group.is_empty() {
-                    break;
-                }
-                let count = group.len() as u64;
-                write_group(store, objects, group).await;
-                self.written.send_modify(|done| *done += count);
-                if self.is_quiet() {
-                    // Company may come; whoever waits for the end of it says so.
-                    let _ = tokio::time::timeout(LINGER, self.hurry.notified()).await;
-                }
+            let group = self.next_group();
+            if group.is_empty() {
+                self.nudge.notified().await;
+                continue;
+            }
+            let count = group.len() as u64;
+            write_group(store, objects, group).await;
+            self.written.send_modify(|done| *done += count);
+            if self.is_quiet() {
+                // Company may come; whoever waits for the end of it says so.
+                let _ = tokio::time::timeout(LINGER, self.hurry.notified()).await;
             }
         }
     }
@@ -140,16 +158,36 @@ async fn write_group(store: &Store, objects: &Objects, group: Vec<Record>) {
             }
         }
     }
+    write_rows(store, &rows, &forgotten).await;
+    drop(permits);
+}
+
+/// Writes until it is written. When the database refuses the group for what is in it, each row goes by itself.
+async fn write_rows(store: &Store, rows: &[Row], forgotten: &[RequestId]) {
     let mut pause = Duration::from_millis(50);
-    while let Err(cause) = commit(store, &rows, &forgotten).await {
+    // A panic counts as a failure: the group must not be lost, nor those who wait for it.
+    while let Err(cause) = caught(commit(store, rows, forgotten)).await {
+        if !matches!(cause, Error::Internal(_)) {
+            tracing::error!(%cause, rows = rows.len(), "the database refuses some requests");
+            if let [(request, _)] = rows {
+                tracing::error!(request = %request.id, "this request is not written down");
+                return Box::pin(write_rows(store, &[], forgotten)).await;
+            }
+            for row in rows {
+                Box::pin(write_rows(store, std::slice::from_ref(row), &[])).await;
+            }
+            return Box::pin(write_rows(store, &[], forgotten)).await;
+        }
         tracing::error!(%cause, rows = rows.len(), "requests could not be written; trying again");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
     }
-    drop(permits);
 }
 
-async fn commit(store: &Store, rows: &[(Request, RequestData)], forgotten: &[RequestId]) -> Result<()> {
+async fn commit(store: &Store, rows: &[Row], forgotten: &[RequestId]) -> Result<()> {
+    if rows.is_empty() && forgotten.is_empty() {
+        return Ok(());
+    }
     let mut tx = store.begin().await?;
     requests::record_many(&mut tx, rows).await?;
     for id in forgotten {

@@ -4,19 +4,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use modelyard_dispatch::{Call, Class, FailureKind, Job, Outcome, Waiter};
+use modelyard_dispatch::{Call, Class, Job, Outcome, Waiter};
 use modelyard_store::{Life, Request, RequestData};
 use modelyard_types::requests::{RequestKind, RequestStatus};
 use modelyard_types::versions::RetentionMode;
-use modelyard_types::{RequestId, Timestamp};
+use modelyard_types::{ProjectId, RequestId, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::inputs::TEXT;
 use super::outputs;
-use super::recorder::Record;
+use super::recorder::{MAX_INLINE, Record};
 use crate::Inner;
 use crate::access::Actor;
-use crate::catalogue::{DeploymentSnapshot, ProjectSnapshot, VersionSnapshot};
+use crate::catalogue::{DeploymentSnapshot, VersionSnapshot};
 
 /// How often an interrupted request of a version with `restart_request_interruption` is run again (semantics 1.9).
 const MAX_RETRIES: i64 = 3;
@@ -35,7 +35,8 @@ pub struct Ended {
 /// A request that waits or runs on this server.
 pub(crate) struct LiveRequest {
     pub(crate) id: RequestId,
-    pub(crate) project: Arc<ProjectSnapshot>,
+    // Not the snapshot of the project: a request may run for an hour, and would keep all of it in memory.
+    pub(crate) project: ProjectId,
     pub(crate) deployment: Arc<DeploymentSnapshot>,
     pub(crate) version: Arc<VersionSnapshot>,
     pub(crate) actor: Arc<Actor>,
@@ -60,9 +61,12 @@ struct State {
     permit: Option<OwnedSemaphorePermit>,
 }
 
+/// For how long after its time a request may be missing an end before it gets one here.
+const OVERDUE: Duration = Duration::from_secs(60);
+
 /// What a new request is made of.
 pub(crate) struct NewRequest {
-    pub(crate) project: Arc<ProjectSnapshot>,
+    pub(crate) project: ProjectId,
     pub(crate) deployment: Arc<DeploymentSnapshot>,
     pub(crate) version: Arc<VersionSnapshot>,
     pub(crate) actor: Arc<Actor>,
@@ -135,8 +139,12 @@ impl LiveRequest {
     }
 
     /// Ends it because its time is over.
-    pub(crate) fn expire(&self) {
+    pub(crate) fn expire(&self, now: Timestamp) {
         self.version.lane.expire(self.id);
+        if self.deadline().plus(OVERDUE) <= now {
+            // Its lane knows nothing of it. That should never be; yet no request is open for ever.
+            self.interrupt(TIMED_OUT);
+        }
     }
 
     /// Ends it because this server stops.
@@ -160,9 +168,15 @@ impl LiveRequest {
             return;
         }
         state.recorded = true;
-        let row = self.row_of(&state, None);
-        // Under the lock, so that the record of the end comes after this one.
-        control.recorder.push(Record::Put(Box::new(row), None));
+        self.record_as_it_stands(&state, &control);
+    }
+
+    /// Hands its row to the recorder; under the lock, so that the record of its end comes after this one.
+    fn record_as_it_stands(&self, state: &State, control: &Inner) {
+        let (request, mut data) = self.row_of(state, None);
+        // Large data is an object; one that a later record replaces would be left behind.
+        data.request_data = data.request_data.filter(|data| data.len() <= MAX_INLINE);
+        control.recorder.push(Record::Put(Box::new((request, data)), None));
     }
 
     fn row_of(&self, state: &State, ended: Option<(&Ended, Timestamp)>) -> (Request, RequestData) {
@@ -171,7 +185,7 @@ impl LiveRequest {
         let retention = Duration::from_secs(self.version.retention_time.unsigned_abs());
         let request = Request {
             id: self.id,
-            project_id: self.project.id,
+            project_id: self.project,
             deployment_id: self.deployment.id,
             version_id: self.version.id,
             revision_id: self.version.active_revision,
@@ -224,17 +238,20 @@ impl LiveRequest {
     }
 
     /// Puts an interrupted request back into its lane, if its version wants that; says whether it did.
-    fn restart(&self) -> bool {
+    fn restart(&self, control: &Inner) -> bool {
         let Some(me) = self.me.upgrade() else { return false };
         if !self.version.restart_request_interruption || self.deadline() <= Timestamp::now() {
             return false;
         }
         let mut state = self.lock();
-        if state.retries >= MAX_RETRIES {
+        if state.answer.is_none() || state.retries >= MAX_RETRIES {
             return false;
         }
         state.retries += 1;
         state.status = RequestStatus::Pending;
+        if state.recorded {
+            self.record_as_it_stands(&state, control);
+        }
         drop(state);
         self.version.lane.submit(me.job()).is_ok()
     }
@@ -247,8 +264,17 @@ impl LiveRequest {
 impl Waiter for LiveRequest {
     fn started(&self) {
         let mut state = self.lock();
+        if state.answer.is_none() {
+            return;
+        }
         state.status = RequestStatus::Processing;
         state.started = Some(Timestamp::now());
+        // Lists read its row for the status it has.
+        if state.recorded
+            && let Some(control) = self.control.upgrade()
+        {
+            self.record_as_it_stands(&state, &control);
+        }
     }
 
     fn update(&self, _text: Bytes) {
@@ -263,22 +289,28 @@ impl Waiter for LiveRequest {
                 Ok(result) => Ended { status: RequestStatus::Completed, result: Some(result), error_message: None },
                 Err(problem) => failed(problem),
             },
-            Outcome::Failed { kind: FailureKind::Cancelled, .. } | Outcome::Cancelled => {
-                Ended { status: RequestStatus::Cancelled, result: None, error_message: None }
-            }
+            // A worker that says so unasked has failed: the lane tells of those that were asked.
+            Outcome::Cancelled => Ended { status: RequestStatus::Cancelled, result: None, error_message: None },
             Outcome::Failed { message, public, .. } => failed(public.unwrap_or(message)),
-            Outcome::Crashed(_) if self.restart() => return,
+            Outcome::Crashed(_) if self.restart(&control) => return,
             Outcome::Crashed(reason) | Outcome::Refused(reason) => failed(reason),
-            Outcome::TimedOut => failed("Request timed out".into()),
+            Outcome::TimedOut => failed(TIMED_OUT.into()),
         };
         self.end(&control, ended);
     }
 }
 
+/// What callers read of a request whose time is over (semantics 1.9).
+const TIMED_OUT: &str = "Request timed out";
+
 /// The longest error message, in characters: clients refuse longer ones in some answers.
 const MAX_ERROR: usize = 1024;
 
-fn failed(message: String) -> Ended {
+fn failed(mut message: String) -> Ended {
+    if message.contains('\0') {
+        // No database keeps it.
+        message = message.replace('\0', "");
+    }
     let error_message = match message.char_indices().nth(MAX_ERROR) {
         Some((end, _)) => message[..end].to_owned(),
         None => message,

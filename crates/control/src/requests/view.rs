@@ -1,5 +1,6 @@
 //! What get and list show: rows of requests that ended, and those that have not from the live table.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,7 +92,7 @@ impl Control {
             return Ok(live.row());
         }
         if Timestamp::now().since(id.made_at()) < YOUNG {
-            self.0.recorder.barrier().await;
+            self.0.recorder.catch_up().await?;
         }
         let request = requests::get(self.store(), id).await?.ok_or(Error::NotFound(Kind::Request))?;
         let data = if metadata_only { None } else { requests::get_data(self.store(), id).await? };
@@ -112,28 +113,32 @@ impl Control {
         filter: &RequestFilter,
     ) -> Result<Vec<RequestView>> {
         let wanted = usize::try_from(filter.offset + filter.limit).unwrap_or(usize::MAX);
-        let live = self.0.live.filter(|request| request.project.id == project.id && filter.passes(request));
+        let live = self.0.live.filter(|request| request.project == project.id && filter.passes(request));
         let mut found: Vec<Request> = live.iter().map(|live| live.row().0).collect();
-        self.0.recorder.barrier().await;
+        self.0.recorder.catch_up().await?;
         if found.is_empty() {
             let rows = requests::list(self.store(), &rows_wanted(project, filter, filter.offset, filter.limit)).await?;
             return Ok(rows.into_iter().filter_map(|request| named(project, request)).collect());
         }
+        sort(&mut found, filter.oldest_first);
+        found.truncate(wanted);
         // A request may stand in both; the live one is newer. So as many more rows as there are live ones are read.
         let enough = filter.offset + filter.limit + i64::try_from(found.len()).unwrap_or(0);
         let rows = requests::list(self.store(), &rows_wanted(project, filter, 0, enough)).await?;
-        for row in rows {
-            if !found.iter().any(|live| live.id == row.id) {
-                found.push(row);
-            }
-        }
-        found.sort_by_key(|request| request.id);
-        if !filter.oldest_first {
-            found.reverse();
-        }
+        let live: HashSet<RequestId> = found.iter().map(|live| live.id).collect();
+        found.extend(rows.into_iter().filter(|row| !live.contains(&row.id)));
+        sort(&mut found, filter.oldest_first);
         found.truncate(wanted);
         let offset = usize::try_from(filter.offset).unwrap_or(0).min(found.len());
         Ok(found.drain(offset..).filter_map(|request| named(project, request)).collect())
+    }
+}
+
+/// Ids carry the time.
+fn sort(found: &mut [Request], oldest_first: bool) {
+    found.sort_unstable_by_key(|request| request.id);
+    if !oldest_first {
+        found.reverse();
     }
 }
 

@@ -63,15 +63,16 @@ impl Fleet {
         self.lock().entry(version).or_default().instances.push(instance);
     }
 
-    /// A process of an instance takes calls.
-    pub(super) fn ready(&self, version: VersionId, id: InstanceId) {
+    /// A process of an instance could take calls; says whether it is to have any, or the instance is stopping.
+    pub(super) fn ready(&self, version: VersionId, id: InstanceId) -> bool {
         let mut fleet = self.lock();
-        let Some(of_version) = fleet.get_mut(&version) else { return };
+        let Some(of_version) = fleet.get_mut(&version) else { return false };
         of_version.failures = 0;
         of_version.failed_at = None;
         for instance in of_version.instances.iter_mut().filter(|it| it.id == id && it.phase == Phase::Starting) {
             instance.phase = Phase::Running;
         }
+        of_version.instances.iter().any(|it| it.id == id && it.phase == Phase::Running)
     }
 
     /// An instance will not become ready.

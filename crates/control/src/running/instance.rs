@@ -45,10 +45,15 @@ impl InstanceListener {
         let place = Place { seat: SeatId::new(), calls: Arc::default() };
         let (seat, seated) = (place.seat, Arc::new(ProcessSeat::new(process, place.calls.clone())));
         self.places().insert(from.process, place);
-        if let Some(control) = self.control.upgrade() {
-            control.fleet.ready(self.version, from.instance);
+        let Some(control) = self.control.upgrade() else { return };
+        if !control.fleet.ready(self.version, from.instance) {
+            return;
         }
         self.lane.seat_ready(seat, seated);
+        if !control.fleet.ready(self.version, from.instance) {
+            // It began to stop at this moment, and its seats were retired before this one was there.
+            drop(self.lane.retire(seat));
+        }
     }
 
     fn finished(&self, from: ProcessKey, ticket: u64, outcome: Outcome) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use modelyard_runner::process::{Ended, Listener};
 use modelyard_runner::protocol::{Maxima, OutputField};
 use modelyard_runner::runner::{InstanceLimits, InstanceSpec, Load, StartError};
+use modelyard_scheduler::StopReason;
 use modelyard_store::logs::LogLabels;
 use modelyard_types::fields::Field;
 use modelyard_types::{InstanceId, RevisionId};
@@ -15,6 +16,7 @@ use super::fleet::Running;
 use super::instance::InstanceListener;
 use crate::Inner;
 use crate::catalogue::{Code, DeploymentSnapshot, ProjectSnapshot, VersionSnapshot};
+use crate::loops::caught;
 
 /// Open files of each process.
 const OPEN_FILES: u64 = 4096;
@@ -49,10 +51,16 @@ impl Inner {
         let spec = spec(self, id, epoch, project, deployment, version, code);
         let control = self.clone();
         self.loops.spawn(async move {
-            let started = match spec {
-                Ok(spec) => control.settings.runner.start(Arc::new(spec), listener.clone()).await,
-                Err(problem) => Err(StartError::Refused(problem)),
-            };
+            let started = caught(async {
+                Ok(match spec {
+                    Ok(spec) => control.settings.runner.start(Arc::new(spec), listener.clone()).await,
+                    Err(problem) => Err(StartError::Refused(problem)),
+                })
+            });
+            let started = started.await.unwrap_or_else(|panic| {
+                tracing::error!(instance = %id, %panic, "starting an instance broke off");
+                Err(StartError::Refused("The instance could not be started: the server failed".into()))
+            });
             if let Err(StartError::Refused(reason)) = started {
                 tracing::warn!(instance = %id, reason, "an instance cannot start");
                 control.fleet.doomed(listener.version, id, reason.clone());
@@ -62,13 +70,23 @@ impl Inner {
     }
 
     /// Stops an instance: its processes get no more calls, finish what they began, and go.
-    pub(crate) async fn stop_instance(&self, instance: Running, reason: &str) {
-        tracing::info!(instance = %instance.id, reason, "stopping an instance");
+    ///
+    /// Every request has a time limit of its own, so none is cut short because its instance is replaced; only when its
+    /// version is gone or may not run does it have to end within the limit for that.
+    pub(crate) async fn stop_instance(&self, instance: Running, reason: StopReason) {
+        tracing::info!(instance = %instance.id, ?reason, "stopping an instance");
         let lane = &instance.listener.lane;
         let drained: Vec<_> = instance.seats().into_iter().map(|seat| lane.retire(seat)).collect();
-        for seat in drained {
+        let drained = async {
+            for seat in drained {
+                seat.wait().await;
+            }
+        };
+        if reason == StopReason::Unavailable {
             // Past the limit the runner's own grace begins, and then the processes are killed.
-            let _ = tokio::time::timeout(self.settings.drain_limit, seat.wait()).await;
+            let _ = tokio::time::timeout(self.settings.drain_limit, drained).await;
+        } else {
+            drained.await;
         }
         self.settings.runner.stop(instance.id, instance.epoch).await;
     }
