@@ -11,6 +11,7 @@ use modelyard_server::{Result, StartError, console, demo, openapi, serve};
 fn main() -> ExitCode {
     // The first process of an instance is this program too; it must not have made a thread.
     modelyard_runner::run_init_if_asked();
+    modelyard_server::host::keep_memory_small();
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
