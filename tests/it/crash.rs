@@ -17,7 +17,9 @@ const SLOW: &str = "
 /// Asks and gives up: the server ends meanwhile.
 fn ask_in_vain(deployment: &At, seconds: &str) {
     let (deployment, seconds) = (deployment.clone(), seconds.to_owned());
-    tokio::task::spawn(async move { deployment.request(reqwest::Method::POST, "/requests").json(&seconds).send().await });
+    tokio::task::spawn(
+        async move { deployment.request(reqwest::Method::POST, "/requests").json(&seconds).send().await },
+    );
 }
 
 both! {

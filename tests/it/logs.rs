@@ -34,7 +34,9 @@ async fn lines(server: &TestServer, query: &str) -> Reply {
 /// Texts of lines, with their levels.
 fn told(lines: &Reply) -> String {
     let lines = lines.json().as_array().unwrap().iter();
-    lines.map(|line| format!("{} {}\n", line["metadata"]["level"].as_str().unwrap(), line["log"].as_str().unwrap())).collect()
+    lines
+        .map(|line| format!("{} {}\n", line["metadata"]["level"].as_str().unwrap(), line["log"].as_str().unwrap()))
+        .collect()
 }
 
 both! {

@@ -15,6 +15,7 @@ struct Scene {
     deployment: At,
     empty: At,
     kept: RefCell<Kept>,
+    processes: Vec<String>,
 }
 
 impl Scene {
@@ -26,7 +27,8 @@ impl Scene {
         // A look back waits until the request is written down.
         deployment.get("/requests").await.fine();
         let kept = RefCell::new(server.kept().await);
-        Self { server, deployment, empty, kept }
+        let processes = server.processes();
+        Self { server, deployment, empty, kept, processes }
     }
 
     /// Nothing is kept of what was refused, and the server answers.
@@ -35,6 +37,7 @@ impl Scene {
         assert_eq!(kept, *self.kept.borrow(), "{what} left something");
         let answer = self.deployment.ask(json!({ "x": 1 })).await;
         assert_eq!(answer.outcome(), r#"completed {"x":1}"#, "after {what}");
+        until("no other process runs", async || self.server.processes() == self.processes).await;
         let path = format!("/requests/{}", answer.str("id"));
         self.deployment.get(&path).await.fine();
         let kept = self.server.kept().await;

@@ -15,10 +15,13 @@ pub fn processes(folder: &Path, server: u32) -> Vec<String> {
         let read = |name: &str| fs::read(entry.path().join(name)).unwrap_or_default();
         let command = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
         let mounts = String::from_utf8_lossy(&read("mountinfo")).into_owned();
-        if command.contains(folder) || mounts.contains(folder) {
+        // The server compiles its worker package for each interpreter behind the back of its start.
+        let is_compiling = command.contains(" compileall ");
+        if (command.contains(folder) || mounts.contains(folder)) && !is_compiling {
             found.push(format!("{pid} {command}"));
         }
     }
+    found.sort();
     found
 }
 

@@ -96,8 +96,14 @@ impl TestServer {
         users::insert(&mut tx, &user).await.unwrap();
         let text = format!("{:040x}", user.id.0.as_u128());
         let hash = Sha256::digest(text.as_bytes()).into();
-        let token =
-            Token { id: TokenId::new(), user_id: user.id, hash, label: String::new(), created_at: now, expires_at: None };
+        let token = Token {
+            id: TokenId::new(),
+            user_id: user.id,
+            hash,
+            label: String::new(),
+            created_at: now,
+            expires_at: None,
+        };
         tokens::insert(&mut tx, &token).await.unwrap();
         catalogue::touch(&mut tx, None).await.unwrap();
         tx.commit().await.unwrap();

@@ -81,7 +81,11 @@ fn values_of_numpy_are_taken_where_they_fit() {
                         'ai': np.arange(3), 'ad': np.array([0.5, 1.0]), 'o': {'deep': np.array([[1, 2], [3, 4]])},
                     }
         ";
-        let deployment = server.project("demo").await.deployment("d", "plain", "i:int, d:double, b:bool, s:string, ai:array_int, ad:array_double, o:dict").await;
+        let deployment = server
+            .project("demo")
+            .await
+            .deployment("d", "plain", "i:int, d:double, b:bool, s:string, ai:array_int, ad:array_double, o:dict")
+            .await;
         let version = deployment.version("v1", json!({})).await;
         version.package(package::packed(&[("deployment.py", code), ("requirements.txt", "numpy")])).await;
         assert_snapshot!(

@@ -28,7 +28,8 @@ pub fn zipped(entries: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// Removes the indent of the first line that has text from all lines.
 pub fn dedented(text: &str) -> String {
-    let indent = text.lines().find(|line| !line.trim().is_empty()).map_or(0, |line| line.len() - line.trim_start().len());
+    let indent =
+        text.lines().find(|line| !line.trim().is_empty()).map_or(0, |line| line.len() - line.trim_start().len());
     let lines = text.lines().map(|line| line.get(indent..).unwrap_or(line.trim_start()));
     lines.collect::<Vec<_>>().join("\n") + "\n"
 }
