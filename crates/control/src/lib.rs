@@ -18,6 +18,8 @@ mod requests;
 mod revisions;
 mod running;
 pub mod settings;
+#[cfg(test)]
+mod testing;
 mod versions;
 
 use std::sync::Arc;
@@ -75,6 +77,13 @@ pub(crate) struct Nudges {
 impl Control {
     /// Takes up the work of a server: ends what an earlier life left open, reads the catalogue, starts the loops.
     pub async fn start(settings: Settings, store: Store, logs: LogStore, objects: Objects) -> Result<Self> {
+        let control = Self::prepare(settings, store, logs, objects).await?;
+        loops::start(&control);
+        Ok(control)
+    }
+
+    /// Everything but the loops.
+    async fn prepare(settings: Settings, store: Store, logs: LogStore, objects: Objects) -> Result<Self> {
         std::fs::create_dir_all(&settings.packages)
             .map_err(|cause| Error::internal("making the folder of packages", cause))?;
         environments::reconcile_base(&store, &settings.interpreters).await?;
@@ -82,7 +91,7 @@ impl Control {
         let nudges = Nudges::default();
         let lanes = Arc::new(Lanes::new(nudges.scaling.clone()));
         let catalogue = Catalogue::open(store.clone(), lanes.clone()).await?;
-        let control = Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             settings,
             store,
             logs,
@@ -96,9 +105,7 @@ impl Control {
             nudges,
             loops: loops::Running::default(),
             writers: loops::Running::default(),
-        }));
-        loops::start(&control);
-        Ok(control)
+        })))
     }
 
     /// Ends the work of this server: waits for running requests as long as `grace` lasts, stops all instances, and

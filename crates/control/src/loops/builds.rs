@@ -198,3 +198,6 @@ fn log(control: &Control, deployment: &Deployment, version: &Version, revision: 
         control.log_sink().push(LogLine { project_id: version.project_id, at_ns, level, text, labels: labels.clone() });
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

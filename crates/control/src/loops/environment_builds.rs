@@ -185,3 +185,13 @@ fn log(control: &Control, build: &EnvironmentBuild, target: &Target, level: Leve
     let at_ns = Timestamp::now().0 * 1_000;
     control.log_sink().push(LogLine { project_id: target.project, at_ns, level, text: text.to_owned(), labels });
 }
+
+/// Takes the next build and ends it; false when there is none.
+#[cfg(test)]
+pub(super) async fn end_next(control: &Control, outcome: Made) -> Result<bool> {
+    let Some(build) = claim(&control.0).await? else { return Ok(false) };
+    if let Some(target) = target(control, &build).await? {
+        finish(control, build, &target, outcome).await?;
+    }
+    Ok(true)
+}

@@ -134,6 +134,15 @@ pub(crate) async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T
 }
 
 #[cfg(test)]
+pub(crate) use builds::tests::build_all;
+
+/// One look of the scaling loop.
+#[cfg(test)]
+pub(crate) fn scale_once(control: &Control) {
+    scaling::step(&control.0, &mut Default::default());
+}
+
+#[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -30,7 +30,7 @@ pub(super) async fn run(control: Arc<Inner>) {
 }
 
 /// `unplaced` are the versions that found no room the last time: told once.
-fn step(control: &Arc<Inner>, unplaced: &mut HashSet<VersionId>) {
+pub(super) fn step(control: &Arc<Inner>, unplaced: &mut HashSet<VersionId>) {
     let now = Timestamp::now();
     let cpus = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
     let host = Capacity { memory: control.settings.memory_mb << 20, cpus, accelerators: 0 };

@@ -143,3 +143,6 @@ fn refused(refusal: Refusal) -> Error {
         Refusal::Duplicate => Error::internal("submitting a request", refusal),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! A control in a folder of its own for tests: no loops, interpreters that are not there, instances that do not start.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use modelyard_objects::{Objects, Staged};
+use modelyard_runner::interpreters::Interpreter;
+use modelyard_runner::process::Listener;
+use modelyard_runner::runner::{InstanceSpec, Runner, StartError};
+use modelyard_store::{LogStore, Revision, Store, Version, servers};
+use modelyard_types::{DeploymentId, InstanceId, ProjectId, ServerId, Timestamp, TokenId, UserId};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use crate::access::Actor;
+use crate::catalogue::Place;
+use crate::{Control, Settings};
+
+/// Starts nothing.
+struct NoRunner;
+
+#[async_trait]
+impl Runner for NoRunner {
+    async fn start(&self, _: Arc<InstanceSpec>, _: Arc<dyn Listener>) -> Result<(), StartError> {
+        Err(StartError::Refused("Nothing starts here".into()))
+    }
+
+    async fn stop(&self, _: InstanceId, _: u64) {}
+
+    async fn list(&self) -> Vec<(InstanceId, u64)> {
+        Vec::new()
+    }
+}
+
+/// A control with an organization and a project.
+pub(crate) struct World {
+    pub(crate) control: Control,
+    pub(crate) by: Actor,
+    pub(crate) project: ProjectId,
+    pub(crate) folder: TempDir,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let store = Store::open(at("store.db").to_str().unwrap()).await.unwrap();
+        let logs = LogStore::open(at("logs.db").to_str().unwrap()).await.unwrap();
+        let objects = Objects::local(&at("objects")).unwrap();
+        let mut tx = store.begin().await.unwrap();
+        let life = servers::start(&mut tx, ServerId::new(), Timestamp::now()).await.unwrap();
+        tx.commit().await.unwrap();
+        let settings = Settings {
+            life,
+            runner: Arc::new(NoRunner),
+            builder: watch::channel(None).1,
+            worker: at("worker"),
+            interpreters: vec![interpreter("3.10"), interpreter("3.11")],
+            package_limits: Default::default(),
+            packages: at("packages"),
+            environments: at("environments"),
+            memory_mb: 4096,
+            builds_at_once: 1,
+            init_limit: Duration::from_secs(10),
+            drain_limit: Duration::from_secs(10),
+            stop_grace: Duration::from_secs(1),
+            log_retention: Duration::from_secs(3600),
+        };
+        let control = Control::prepare(settings, store, logs, objects).await.unwrap();
+        let by = Actor { user: UserId::new(), email: "ada@example.org".into(), is_admin: true, token: TokenId::new() };
+        control.create_organization(&by, of(json!({"name": "org", "subscription": "free"}))).await.unwrap();
+        let project = of(json!({"name": "demo", "organization_name": "org"}));
+        let project = control.create_project(&by, project).await.unwrap().id;
+        Self { control, by, project, folder }
+    }
+
+    /// A deployment that takes and gives a number `x`.
+    pub(crate) async fn deployment(&self, name: &str) -> DeploymentId {
+        let fields = json!([{"name": "x", "data_type": "int"}]);
+        let new = json!({"name": name, "input_type": "structured", "output_type": "structured",
+            "input_fields": fields, "output_fields": fields});
+        self.control.create_deployment(&self.by, self.project, of(new)).await.unwrap().id
+    }
+
+    pub(crate) async fn version(&self, deployment: DeploymentId, new: Value) -> Version {
+        self.control.create_version(&self.by, self.project, deployment, of(new), None).await.unwrap()
+    }
+
+    pub(crate) async fn update(&self, version: &Version, change: Value) -> modelyard_types::Result<Version> {
+        let (control, deployment) = (&self.control, version.deployment_id);
+        control.update_version(&self.by, self.project, deployment, version.id, of(change), None).await
+    }
+
+    pub(crate) async fn reload(&self, version: &Version) -> Version {
+        modelyard_store::versions::get(self.control.store(), version.id).await.unwrap().unwrap()
+    }
+
+    /// Uploads code, with requirements when there are any.
+    pub(crate) async fn upload(&self, version: &Version, requirements: Option<&str>) -> Revision {
+        let staged = self.staged(requirements).await;
+        let (control, deployment) = (&self.control, version.deployment_id);
+        control.upload_revision(&self.by, self.project, deployment, version.id, staged, "code.zip").await.unwrap()
+    }
+
+    async fn staged(&self, requirements: Option<&str>) -> Staged {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file("deployment.py", options).unwrap();
+        zip.write_all(b"class Deployment:\n    def request(self, data):\n        return data\n").unwrap();
+        if let Some(requirements) = requirements {
+            zip.start_file("requirements.txt", options).unwrap();
+            zip.write_all(requirements.as_bytes()).unwrap();
+        }
+        let bytes = zip.finish().unwrap().into_inner();
+        let mut staging = self.control.objects().stage(1 << 20).await.unwrap();
+        staging.write(&bytes).await.unwrap();
+        staging.finish().await.unwrap()
+    }
+
+    /// A version with code that can be served, on `python3-11`, and what it stands in.
+    pub(crate) async fn served(&self, new: Value) -> (Version, Place) {
+        let deployment = self.deployment(&format!("d{}", uuid::Uuid::now_v7())).await;
+        let version = self.version(deployment, new).await;
+        self.upload(&version, None).await;
+        crate::loops::build_all(&self.control).await;
+        let place = self.control.catalogue().version(version.id).unwrap();
+        (self.reload(&version).await, place)
+    }
+}
+
+/// A body as the API would read it.
+pub(crate) fn of<T: serde::de::DeserializeOwned>(body: Value) -> T {
+    serde_json::from_value(body).unwrap()
+}
+
+fn interpreter(minor: &str) -> Interpreter {
+    Interpreter {
+        version: format!("{minor}.1"),
+        minor: minor.into(),
+        path: format!("/nowhere/{minor}/bin/python").into(),
+        base_prefix: format!("/nowhere/{minor}").into(),
+        platform: "linux".into(),
+    }
+}
