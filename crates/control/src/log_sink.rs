@@ -95,3 +95,40 @@ impl LogSink {
         self.written.send_modify(|done| *done += lines.len() as u64);
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use modelyard_store::logs::{Level, LogLabels};
+    use modelyard_types::ProjectId;
+
+    use super::*;
+
+    fn line(project: ProjectId, text: String) -> LogLine {
+        LogLine { project_id: project, at_ns: 1, level: Level::Info, text, labels: LogLabels::default() }
+    }
+
+    #[tokio::test]
+    async fn lines_are_bounded_and_the_rest_is_counted() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = LogStore::open(folder.path().join("logs.db").to_str().unwrap()).await.unwrap();
+        let (sink, project) = (LogSink::default(), ProjectId::new());
+        for _ in 0..40 {
+            sink.push(line(project, "x".repeat(1 << 20)));
+        }
+        {
+            let waiting = sink.waiting.lock().unwrap();
+            assert_eq!((waiting.lines.len(), waiting.dropped), (31, 9));
+            assert!(waiting.bytes <= MAX_WAITING);
+        }
+        // Those that were there before it began are not forgotten, and a NUL does no harm.
+        let writer = sink.clone();
+        tokio::spawn(async move { writer.run(&store).await });
+        sink.barrier().await;
+        sink.push(line(project, "a\0b".into()));
+        sink.barrier().await;
+        assert_eq!(*sink.written.borrow(), 32);
+        let store = LogStore::open(folder.path().join("logs.db").to_str().unwrap()).await.unwrap();
+        assert!(store.get(project, 1).await.unwrap().is_some());
+    }
+}

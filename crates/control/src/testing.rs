@@ -42,7 +42,7 @@ pub(crate) struct World {
     pub(crate) control: Control,
     pub(crate) by: Actor,
     pub(crate) project: ProjectId,
-    pub(crate) folder: TempDir,
+    _folder: TempDir,
 }
 
 impl World {
@@ -76,7 +76,7 @@ impl World {
         control.create_organization(&by, of(json!({"name": "org", "subscription": "free"}))).await.unwrap();
         let project = of(json!({"name": "demo", "organization_name": "org"}));
         let project = control.create_project(&by, project).await.unwrap().id;
-        Self { control, by, project, folder }
+        Self { control, by, project, _folder: folder }
     }
 
     /// A deployment that takes and gives a number `x`.

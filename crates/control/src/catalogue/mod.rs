@@ -203,3 +203,6 @@ fn signed(entry: TokenEntry) -> ([u8; 32], Signed) {
     let actor = Actor { user: entry.user_id, email: entry.email, is_admin: entry.is_admin, token: entry.id };
     (entry.hash, Signed { actor: Arc::new(actor), expires: entry.expires_at })
 }
+
+#[cfg(test)]
+mod tests;

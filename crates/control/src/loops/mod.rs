@@ -5,6 +5,7 @@ mod builds;
 mod cleaning;
 mod environment_builds;
 mod heartbeat;
+mod old_environments;
 mod scaling;
 mod sweep;
 
@@ -96,6 +97,8 @@ pub(crate) fn start(control: &Control) {
     every(&inner, "expired requests", Duration::from_secs(60), cleaning::expired);
     let it = inner.clone();
     inner.loops.keep("scaling", move || scaling::run(it.clone()));
+    let it = inner.clone();
+    inner.loops.keep("old environments", move || old_environments::run(it.clone()));
     let it = inner.clone();
     inner.loops.keep("cleaning", move || cleaning::run(it.clone()));
     let it = control.clone();

@@ -93,6 +93,9 @@ fn items(body: &Bytes) -> Result<Vec<&RawValue>> {
     Ok(items)
 }
 
-fn is_list(body: &[u8]) -> bool {
+pub(super) fn is_list(body: &[u8]) -> bool {
     body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
 }
+
+#[cfg(test)]
+mod tests;

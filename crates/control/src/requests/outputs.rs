@@ -4,6 +4,7 @@ use bytes::Bytes;
 use modelyard_types::fields::{PayloadType, check_depth, check_result};
 use serde_json::value::RawValue;
 
+use super::inputs;
 use crate::catalogue::DeploymentSnapshot;
 
 /// Checks an answer against the deployment's output; gives the JSON text to keep and to send, or why the request failed.
@@ -15,7 +16,7 @@ pub(crate) fn check(deployment: &DeploymentSnapshot, body: Bytes) -> Result<Byte
         let valid = serde_json::from_slice::<&RawValue>(&body).is_ok();
         return if valid { Ok(body) } else { Err(not_json()) };
     }
-    if body.first() == Some(&b'[') {
+    if inputs::is_list(&body) {
         let items: Vec<&RawValue> = serde_json::from_slice(&body).map_err(|_| not_json())?;
         for item in items {
             check_one(deployment, item.get().as_bytes())?;

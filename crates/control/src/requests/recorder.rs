@@ -214,3 +214,6 @@ async fn spill(objects: &Objects, data: &mut Option<Bytes>, key: &mut Option<Str
         pause = (pause * 2).min(Duration::from_secs(5));
     }
 }
+
+#[cfg(test)]
+mod tests;

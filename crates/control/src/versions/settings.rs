@@ -136,8 +136,9 @@ fn check(version: &Version) -> Result<()> {
     within("maximum_idle_time", version.maximum_idle_time, 10, 3600)?;
     within("instance_processes", version.instance_processes, 1, 32)?;
     within("request_retention_time", version.request_retention_time, 1, 2_419_200)?;
-    within("maximum_queue_size", version.maximum_queue_size, 1, 1_000_000)?;
+    // First, since it is the other one as well for clients that know two queues.
     within("maximum_queue_size_express", version.maximum_queue_size_express, 1, 1_000_000)?;
+    within("maximum_queue_size", version.maximum_queue_size, 1, 1_000_000)?;
     within("maximum_queue_size_batch", version.maximum_queue_size_batch, 1, 1_000_000)?;
     if version.minimum_instances > version.maximum_instances {
         return Err(Error::Invalid(format!(
@@ -146,4 +147,61 @@ fn check(version: &Version) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn ranges_are_kept_by_creation_and_change() {
+        let world = World::new().await;
+        let deployment = world.deployment("d").await;
+        let version = world.version(deployment, json!({"version": "v1"})).await;
+        let ranges = [
+            ("minimum_instances", -1, 0, 20, 21),
+            ("maximum_instances", -1, 1, 20, 21),
+            ("maximum_idle_time", 9, 10, 3600, 3601),
+            ("instance_processes", 0, 1, 32, 33),
+            ("request_retention_time", 0, 1, 2_419_200, 2_419_201),
+            ("maximum_queue_size", 0, 1, 1_000_000, 1_000_001),
+            ("maximum_queue_size_express", 0, 1, 1_000_000, 1_000_001),
+            ("maximum_queue_size_batch", 0, 1, 1_000_000, 1_000_001),
+        ];
+        world.update(&version, json!({"maximum_instances": 20})).await.unwrap();
+        for (name, below, least, most, above) in ranges {
+            for bad in [below, above, i64::MIN, i64::MAX] {
+                let refused = world.update(&version, json!({name: bad})).await.unwrap_err().to_string();
+                assert!(refused.starts_with(name), "{name}: {refused}");
+                let new = crate::testing::of(json!({"version": "v2", name: bad}));
+                let (control, project) = (&world.control, world.project);
+                assert!(control.create_version(&world.by, project, deployment, new, None).await.is_err(), "{name}");
+            }
+            for good in [most, least] {
+                world.update(&version, json!({name: good})).await.unwrap();
+            }
+            if name == "maximum_instances" {
+                world.update(&version, json!({name: 20})).await.unwrap();
+            }
+        }
+        let refused = world.update(&version, json!({"minimum_instances": 3, "maximum_instances": 2})).await;
+        let told = refused.unwrap_err().to_string();
+        assert_eq!(told, "minimum_instances (3) must not be larger than maximum_instances (2)");
+        for kind in ["4096", "100000000mb", "16384mb_t4", "-1mb", ""] {
+            let refused = world.update(&version, json!({"instance_type": kind})).await.unwrap_err().to_string();
+            assert!(refused.starts_with("instance_type"), "{kind}: {refused}");
+        }
+        assert!(world.update(&version, json!({"memory_allocation": i64::MIN})).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_minimum_alone_raises_the_maximum_of_a_new_version() {
+        let world = World::new().await;
+        let deployment = world.deployment("d").await;
+        let version = world.version(deployment, json!({"version": "v1", "minimum_instances": 8})).await;
+        assert_eq!((version.minimum_instances, version.maximum_instances), (8, 8));
+    }
 }
