@@ -116,7 +116,14 @@ impl Recorder {
                 continue;
             }
             let count = group.len() as u64;
-            write_group(store, objects, group).await;
+            let written = caught(async {
+                write_group(store, objects, group).await;
+                Ok(())
+            });
+            if let Err(cause) = written.await {
+                tracing::error!(%cause, count, "requests are not written down");
+            }
+            // Also then, or all who wait for these would wait for ever.
             self.written.send_modify(|done| *done += count);
             if self.is_quiet() {
                 // Company may come; whoever waits for the end of it says so.

@@ -233,3 +233,34 @@ async fn without_retention_nothing_stays() {
     let answer = answer.await.unwrap().unwrap();
     assert!(matches!(shown(&world, &place, answer.id).await, Err(Error::NotFound(Kind::Request))));
 }
+
+#[tokio::test]
+async fn a_server_that_stops_answers_and_records_what_is_open() {
+    let world = World::new().await;
+    let (_, place) = world.served(json!({"version": "v1"})).await;
+    crate::loops::start(&world.control);
+    let (id, played) = seat(&place);
+    let running = send(&world, &place, r#"{"x":1}"#);
+    let ticket = played.next().await;
+    place.2.lane.started(id, ticket);
+    let waiting = send(&world, &place, r#"{"x":2}"#);
+    until(|| place.2.lane.load().waiting_direct == 1).await;
+
+    world.control.shut_down(std::time::Duration::ZERO).await;
+    for answer in [running, waiting] {
+        let answer = answer.await.unwrap().unwrap();
+        assert_eq!(answer.ended.error_message.as_deref(), Some("The server is stopping"));
+        let row = modelyard_store::requests::get(world.control.store(), answer.id).await.unwrap().unwrap();
+        assert_eq!(row.status, RequestStatus::Failed);
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_instances_cannot_start_is_told_why() {
+    let world = World::new().await;
+    let (_, place) = world.served(json!({"version": "v1"})).await;
+    crate::loops::start(&world.control);
+    let answer = send(&world, &place, r#"{"x":1}"#).await.unwrap().unwrap();
+    assert_eq!(answer.ended.error_message.as_deref(), Some("Nothing starts here"));
+    world.control.shut_down(std::time::Duration::ZERO).await;
+}
