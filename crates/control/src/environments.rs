@@ -1,6 +1,7 @@
 //! Which environment a version runs in: base ones, chosen by name, and implicit ones made from a package's requirements.
 
-use modelyard_runner::interpreters::Interpreter;
+mod base;
+
 use modelyard_store::environments::{self, builds, revisions as environment_revisions, tags};
 use modelyard_store::{Environment, EnvironmentBuild, EnvironmentRevision, Revision, Store, Tag, Tx, Version};
 use modelyard_types::labels::Labels;
@@ -12,6 +13,8 @@ use modelyard_types::{
 };
 
 use crate::access::Actor;
+
+pub(crate) use base::reconcile_base;
 
 /// The tag that environments have which are not managed by tags.
 pub(crate) const TAG: &str = "v1";
@@ -314,63 +317,6 @@ pub(crate) async fn drop_implicit(tx: &mut Tx, project: ProjectId, versions: &[V
         }
     }
     Ok(())
-}
-
-/// Makes the base environments agree with the interpreters that were found: one per minor version of Python.
-/// Those whose interpreter is gone are deprecated, since versions may still name them.
-pub(crate) async fn reconcile_base(store: &Store, found: &[Interpreter]) -> Result<()> {
-    let mut tx = store.begin().await?;
-    let known = environments::list_base(&mut tx).await?;
-    let now = Timestamp::now();
-    for interpreter in found {
-        let name = base_name(interpreter);
-        match known.iter().find(|base| base.name == name) {
-            Some(base) if !base.deprecated => {}
-            Some(base) => {
-                let base = Environment { deprecated: false, updated_at: now, ..base.clone() };
-                environments::update(&mut tx, &base).await?;
-            }
-            None => {
-                let base = base_environment(name, interpreter);
-                environments::insert(&mut tx, &base).await?;
-                tags::insert(&mut tx, &new_tag(base.id, VersionStatus::Available)).await?;
-            }
-        }
-    }
-    for base in known {
-        if !base.deprecated && !found.iter().any(|interpreter| base_name(interpreter) == base.name) {
-            let base = Environment { deprecated: true, updated_at: now, ..base };
-            environments::update(&mut tx, &base).await?;
-        }
-    }
-    Ok(tx.commit().await?)
-}
-
-fn base_environment(name: String, interpreter: &Interpreter) -> Environment {
-    let now = Timestamp::now();
-    Environment {
-        id: EnvironmentId::new(),
-        project_id: None,
-        name,
-        display_name: format!("Python {}", interpreter.minor),
-        description: format!("Python {} as it is installed on the server", interpreter.minor),
-        labels: Labels::default(),
-        base_environment_id: None,
-        implicit: false,
-        hidden: false,
-        system: true,
-        gpu_required: false,
-        deprecated: false,
-        supports_request_format: true,
-        interpreter: interpreter.minor.clone(),
-        created_at: now,
-        updated_at: now,
-    }
-}
-
-/// `3.11` → `python3-11`.
-fn base_name(interpreter: &Interpreter) -> String {
-    format!("python{}", interpreter.minor.replace('.', "-"))
 }
 
 /// Which Python an environment runs on, as `3.11`.
