@@ -139,3 +139,20 @@ both! {
         server.start_again(&[]).await;
     }
 }
+
+#[test]
+fn broken_connections_to_the_database_are_replaced() {
+    run(Database::Postgres, async |server| {
+        let deployment = server.project("demo").await.running("d", "plain", "plain", package::ECHO).await;
+        deployment.ask(json!("x")).await.fine();
+        server.break_connections().await;
+        assert_eq!(server.get("/projects/demo").await.status, 200);
+        server.break_connections().await;
+        server.project("other").await;
+        server.break_connections().await;
+        let answer = deployment.ask(json!("x")).await;
+        assert_snapshot!(answer.outcome(), @r#"completed "x""#);
+        // Its row is written behind the caller's back, and a broken connection must not lose it.
+        deployment.get(&format!("/requests/{}", answer.str("id"))).await.fine();
+    });
+}

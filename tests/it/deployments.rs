@@ -31,6 +31,22 @@ both! {
         server.project("other").await.deployment("iris", "plain", "plain").await;
     }
 
+    async fn of_many_creations_of_a_name_one_wins(server) {
+        let project = server.project("demo").await;
+        let creations = (0..20).map(|_| {
+            let project = project.clone();
+            let body = json!({ "name": "iris", "input_type": "plain", "output_type": "plain" });
+            tokio::task::spawn(async move { project.post("/deployments", body).await.status })
+        });
+        let mut statuses = Vec::new();
+        for creation in creations.collect::<Vec<_>>() {
+            statuses.push(creation.await.unwrap());
+        }
+        statuses.sort_unstable();
+        assert_eq!(statuses, [vec![201], vec![409; 19]].concat());
+        assert_eq!(project.get("/deployments").await.len(), 1);
+    }
+
     async fn create_refuses_types_and_fields_that_do_not_fit(server) {
         let project = server.project("demo").await;
         let create = async |body: Value| project.post("/deployments", body).await;

@@ -136,6 +136,26 @@ both! {
         assert_snapshot!(other.get("/requests").await, @"200 []");
     }
 
+    async fn a_request_goes_on_when_its_caller_has_gone(server) {
+        let code = "
+            import os, time
+            class Deployment:
+                def request(self, data):
+                    while data == 'x' and not os.path.exists('go'):
+                        time.sleep(0.01)
+                    open('go', 'w').close()
+                    return data
+        ";
+        let deployment = server.project("demo").await.running("d", "plain", "plain", code).await;
+        deployment.at("/versions/v1").patch("", json!({ "maximum_instances": 1, "instance_processes": 2 })).await.fine();
+        let caller = tokio::task::spawn({ let deployment = deployment.clone(); async move { deployment.ask(json!("x")).await } });
+        until("it runs", async || deployment.get("/requests?status=processing").await.len() == 1).await;
+        caller.abort();
+        assert!(caller.await.unwrap_err().is_cancelled());
+        deployment.ask(json!("go")).await.fine();
+        until("both are completed", async || deployment.get("/requests?status=completed").await.len() == 2).await;
+    }
+
     async fn many_callers_are_all_answered(server) {
         let deployment = doubling(&server).await;
         deployment.at("/versions/v1").patch("", json!({ "instance_processes": 2 })).await.fine();

@@ -32,6 +32,29 @@ both! {
         assert_eq!(version.get("/revisions").await.each("id"), json!([second, first]).to_string());
     }
 
+    async fn uploads_at_the_same_time_all_end_and_the_last_serves(server) {
+        let deployment = server.project("demo").await.deployment("d", "plain", "plain").await;
+        let version = deployment.version("v1", json!({})).await;
+        let uploads = (0..8).map(|at| {
+            let (version, code) = (version.clone(), format!("class Deployment:\n    def request(self, data):\n        return {at}\n"));
+            tokio::task::spawn(async move { (at, version.upload(packed(&[("deployment.py", &code)])).await.fine().str("revision")) })
+        });
+        let mut answers = std::collections::HashMap::new();
+        for upload in uploads.collect::<Vec<_>>() {
+            let (at, revision) = upload.await.unwrap();
+            answers.insert(revision, at);
+        }
+        for revision in answers.keys() {
+            let built = version.built(revision).await;
+            let superseded = built["error_message"] == "A newer revision was uploaded before this one was built";
+            assert!(built["status"] == "success" || superseded, "{built}");
+        }
+        let shown = version.get("").await;
+        assert_eq!(shown["active_revision"], shown["latest_revision"]);
+        let last = answers[&shown.str("active_revision")];
+        until("the last answers", async || deployment.ask(json!("x")).await["result"] == last).await;
+    }
+
     async fn a_failed_revision_keeps_the_old_one_serving(server) {
         let deployment = server.project("demo").await.running("d", "plain", "plain", ECHO).await;
         let version = deployment.at("/versions/v1");

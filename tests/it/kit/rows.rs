@@ -78,6 +78,16 @@ impl TestServer {
         Store::open(&self.database()).await.unwrap()
     }
 
+    /// Ends all connections of the server to its PostgreSQL database.
+    pub async fn break_connections(&self) {
+        let pool = PgPool::connect(&self.database()).await.unwrap();
+        let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let ended: i64 = sqlx::query_scalar(end).fetch_one(&pool).await.unwrap();
+        assert!(ended > 0);
+        pool.close().await;
+    }
+
     /// Makes a user that is no administrator, and gives its id and a token.
     pub async fn user(&self, email: &str) -> (UserId, String) {
         let store = self.store().await;
