@@ -105,7 +105,7 @@ impl Control {
         let versions = versions::list(&mut tx, id).await?;
         deployments::delete(&mut tx, id).await?;
         crate::environments::drop_implicit(&mut tx, project, &versions).await?;
-        modelyard_store::audit::forget_name(&mut tx, project, "deployment", deployment.name.as_str()).await?;
+        modelyard_store::audit::forget_deployment(&mut tx, id).await?;
         let event = format!("Deleted deployment {}", deployment.name);
         let place = Place::deployment(project, id);
         audit::record(&mut tx, by, place, AuditAction::Delete, ("deployment", ""), event).await?;

@@ -52,8 +52,9 @@ statements! {
     OF_PROJECT = "SELECT ", AuditEvent::COLUMNS, " FROM audit_events WHERE project_id = $1", PAGE;
     OF_DEPLOYMENT = "SELECT ", AuditEvent::COLUMNS, " FROM audit_events WHERE deployment_id = $1", PAGE;
     OF_ORGANIZATION = "SELECT ", AuditEvent::COLUMNS, " FROM audit_events WHERE organization_id = $1", PAGE;
-    FORGET_NAME = "UPDATE audit_events SET object_name = ''
-        WHERE project_id = $1 AND object_type = $2 AND object_name = $3";
+    FORGET_DEPLOYMENT = "UPDATE audit_events SET object_name = '' WHERE deployment_id = $1";
+    FORGET_VERSION = "UPDATE audit_events SET object_name = ''
+        WHERE deployment_id = $1 AND object_type = 'deployment_version' AND object_name = $2";
     DELETE_OF_PROJECT = "DELETE FROM audit_events WHERE id IN
         (SELECT id FROM audit_events WHERE project_id = $1 ORDER BY id LIMIT $2)";
 }
@@ -81,9 +82,14 @@ pub async fn list(
     }
 }
 
-/// Empties the name in the events of an object that is deleted, as the contract has it.
-pub async fn forget_name(tx: &mut Tx, project: ProjectId, object_type: &str, name: &str) -> Result<()> {
-    tx.run(FORGET_NAME, values![project, object_type, name]).await.map(drop)
+/// Empties the names in the events of a deployment that is deleted, its versions' included, as the contract has it.
+pub async fn forget_deployment(tx: &mut Tx, id: DeploymentId) -> Result<()> {
+    tx.run(FORGET_DEPLOYMENT, values![id]).await.map(drop)
+}
+
+/// Empties the name in the events of a version that is deleted, as the contract has it.
+pub async fn forget_version(tx: &mut Tx, deployment: DeploymentId, name: &str) -> Result<()> {
+    tx.run(FORGET_VERSION, values![deployment, name]).await.map(drop)
 }
 
 /// Removes some events of a project that is gone; tells how many.

@@ -92,7 +92,7 @@ pub(crate) fn start(control: &Control) {
         async move { it.log_sink.run(&it.logs).await }
     });
     every(&inner, "catalogue", Duration::from_secs(1), heartbeat::look_for_changes);
-    every(&inner, "heartbeat", Duration::from_secs(1), heartbeat::step);
+    every(&inner, "heartbeat", Duration::from_secs(5), heartbeat::step);
     every(&inner, "request sweep", Duration::from_millis(250), sweep::step);
     every(&inner, "expired requests", Duration::from_secs(60), cleaning::expired);
     let it = inner.clone();

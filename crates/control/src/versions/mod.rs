@@ -94,7 +94,7 @@ impl Control {
         let version = lock_version(&mut tx, deployment, id).await?;
         versions::delete(&mut tx, id).await?;
         environments::drop_implicit(&mut tx, project, std::slice::from_ref(&version)).await?;
-        modelyard_store::audit::forget_name(&mut tx, project, "deployment_version", version.name.as_str()).await?;
+        modelyard_store::audit::forget_version(&mut tx, deployment, version.name.as_str()).await?;
         let event = format!("Deleted version {} of deployment {}", version.name, parent.name);
         let place = Place::deployment(project, deployment);
         audit::record(&mut tx, by, place, AuditAction::Delete, ("deployment_version", ""), event).await?;

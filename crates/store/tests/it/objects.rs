@@ -242,13 +242,20 @@ async fn audit_events_are_listed_newest_first() {
         {
             audit::insert(&mut tx, &event(action, name)).await.unwrap();
         }
-        audit::forget_name(&mut tx, world.project.id, "deployment", "x").await.unwrap();
+        audit::forget_version(&mut tx, world.deployment.id, "iris").await.unwrap();
+        audit::forget_deployment(&mut tx, DeploymentId::new()).await.unwrap();
         tx.commit().await.unwrap();
 
         let project = audit::AuditScope::Project(world.project.id);
         let all = audit::list(&store, project, None, 10, 0).await.unwrap();
         let names: Vec<_> = all.iter().map(|event| event.object_name.as_str()).collect();
-        assert_eq!(names, ["", "iris", "iris"]);
+        assert_eq!(names, ["x", "iris", "iris"], "others' events keep their names");
+        let mut tx = store.begin().await.unwrap();
+        audit::forget_deployment(&mut tx, world.deployment.id).await.unwrap();
+        tx.commit().await.unwrap();
+        let all = audit::list(&store, project, None, 10, 0).await.unwrap();
+        let names: Vec<_> = all.iter().map(|event| event.object_name.as_str()).collect();
+        assert_eq!(names, ["x", "", ""]);
         let deleted = audit::list(&store, project, Some(AuditAction::Delete), 10, 0).await.unwrap();
         assert_eq!(deleted.len(), 1);
         let deployment = audit::AuditScope::Deployment(world.deployment.id);
