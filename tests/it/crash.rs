@@ -156,3 +156,77 @@ fn broken_connections_to_the_database_are_replaced() {
         deployment.get(&format!("/requests/{}", answer.str("id"))).await.fine();
     });
 }
+
+#[test]
+fn a_kill_in_the_first_start_is_healed_by_the_next() {
+    run(Database::Sqlite, async |server| {
+        let mut server = server;
+        for file in ["key", "modelyard.db", "modelyard.db-wal", "logs.db", "worker", "objects", "admin-token"] {
+            server.crash_in_first_start(file);
+            server.start_again(&[]).await;
+            assert_eq!(server.get("/user").await["email"], "admin@modelyard.local", "killed at {file}");
+            assert_eq!(server.get("/projects").await.each("name"), r#"["default"]"#, "killed at {file}");
+        }
+    });
+}
+
+both! {
+    async fn what_was_accepted_survives_kills_at_any_moment(server) {
+        let mut server = server;
+        server.project("demo").await;
+        let mut accepted = Vec::new();
+        for round in 0..4 {
+            let writers = (0..4).map(|writer| {
+                let project = server.at("/projects/demo");
+                tokio::task::spawn(async move { write_until_refused(&project, round, writer).await })
+            });
+            let writers: Vec<_> = writers.collect();
+            let project = server.at("/projects/demo");
+            let done = async || project.get("/requests?object_type=deployment&limit=1000").await.len();
+            let before = done().await;
+            until("some work is done", async || done().await > before + 10).await;
+            server.crash();
+            for writer in writers {
+                accepted.extend(writer.await.unwrap());
+            }
+            server.start_again(&[]).await;
+            assert_snapshot!(server.get("/projects/demo/requests?object_type=deployment&status=processing").await, @"200 []");
+        }
+        assert!(accepted.len() > 4, "{accepted:?}");
+        for (name, revision) in accepted {
+            let version = server.at(&format!("/projects/demo/deployments/{name}/versions/v1"));
+            version.get("").await.fine();
+            if let Some(revision) = revision {
+                let built = version.built(&revision).await;
+                assert_eq!(built["status"], "success", "{name}: {built}");
+                assert_eq!(version.ask(json!("x")).await.outcome(), r#"completed "x""#);
+            }
+        }
+    }
+}
+
+/// Makes deployments, uploads code and asks, until the server is gone. Gives what was accepted: deployments with a
+/// version, and their revisions.
+async fn write_until_refused(project: &At, round: usize, writer: usize) -> Vec<(String, Option<String>)> {
+    let mut accepted = Vec::new();
+    for count in 0.. {
+        let name = format!("d-{round}-{writer}-{count}");
+        let body = json!({ "name": name, "input_type": "plain", "output_type": "plain" });
+        let Some(_) = project.try_post("/deployments", body).await else { break };
+        let deployment = project.at(&format!("/deployments/{name}"));
+        let Some(_) = deployment.try_post("/versions", json!({ "version": "v1" })).await else { break };
+        accepted.push((name, None));
+        let version = deployment.at("/versions/v1");
+        let Some(uploaded) = version.try_upload(package::packed(&[("deployment.py", package::ECHO)])).await else {
+            break;
+        };
+        accepted.last_mut().unwrap().1 = Some(uploaded.str("revision"));
+        // Refused while the code is being built, then answered.
+        let mut answered = 0;
+        while answered < 3 {
+            let Some(reply) = version.try_post("/requests", json!("x")).await else { return accepted };
+            answered += usize::from(reply.status == 200);
+        }
+    }
+    accepted
+}

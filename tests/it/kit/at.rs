@@ -65,6 +65,17 @@ impl At {
         self.send(self.request(Method::POST, path).json(&body)).await
     }
 
+    /// POST with a JSON body to a server that may go away: nothing when it did. Refusals for lack of code are fine.
+    pub async fn try_post(&self, path: &str, body: Value) -> Option<Reply> {
+        Self::try_send(self.request(Method::POST, path).json(&body)).await
+    }
+
+    /// Sends to a server that may go away.
+    pub async fn try_send(request: RequestBuilder) -> Option<Reply> {
+        let answer = request.send().await.ok()?;
+        Reply::try_read(answer).await.inspect(|reply| assert!(reply.status < 500, "{reply}"))
+    }
+
     /// POST with a body of one's own.
     pub async fn post_raw(&self, path: &str, kind: &str, body: impl Into<reqwest::Body>) -> Reply {
         self.send(self.request(Method::POST, path).header("content-type", kind).body(body)).await

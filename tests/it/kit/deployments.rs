@@ -46,8 +46,13 @@ impl At {
 
     /// Uploads a package to a version.
     pub async fn upload(&self, zip: Vec<u8>) -> Reply {
+        self.try_upload(zip).await.expect("the server answers")
+    }
+
+    /// Uploads a package to a server that may go away.
+    pub async fn try_upload(&self, zip: Vec<u8>) -> Option<Reply> {
         let part = Part::bytes(zip).file_name("package.zip");
-        self.send(self.request(Method::POST, "/revisions").multipart(Form::new().part("file", part))).await
+        Self::try_send(self.request(Method::POST, "/revisions").multipart(Form::new().part("file", part))).await
     }
 
     /// A revision of this version, once it works or failed.

@@ -21,10 +21,15 @@ pub struct Reply {
 impl Reply {
     /// Reads a whole answer.
     pub async fn read(answer: reqwest::Response) -> Self {
+        Self::try_read(answer).await.expect("the answer is whole")
+    }
+
+    /// Reads an answer that may break off.
+    pub async fn try_read(answer: reqwest::Response) -> Option<Self> {
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let bytes = answer.bytes().await.expect("the answer is whole").to_vec();
+        let bytes = answer.bytes().await.ok()?.to_vec();
         let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Self { status, headers, bytes, json }
+        Some(Self { status, headers, bytes, json })
     }
 
     /// This answer, which has to be a success.

@@ -79,6 +79,26 @@ impl TestServer {
         (status, fs::read_to_string(self.log_file(u32::MAX)).unwrap())
     }
 
+    /// Begins with an empty folder again, and crashes as soon as a file of the data folder is there. SQLite only.
+    pub fn crash_in_first_start(&mut self, file: &str) {
+        assert!(self.database.is_none() && self.stop().success());
+        for entry in fs::read_dir(self.data()).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                fs::remove_dir_all(entry.path()).unwrap();
+            } else {
+                fs::remove_file(entry.path()).unwrap();
+            }
+        }
+        self.starts += 1;
+        self.process = spawn(self.folder.path(), None, &[], self.starts);
+        let (path, begun) = (self.data().join(file), Instant::now());
+        while !path.exists() {
+            assert!(begun.elapsed() < PATIENCE, "{file} does not come:\n{}", self.log());
+            std::thread::yield_now();
+        }
+        self.crash();
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
