@@ -113,8 +113,10 @@ async fn clear_packages(control: &Inner) -> Result<()> {
     let cleared = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
         for entry in std::fs::read_dir(&folder)? {
             let path = entry?.path();
+            // A folder that is gone was the draft of one that now has its name.
+            let Ok(about) = path.metadata() else { continue };
             // A folder that came after `wanted` was read is young; it is looked at next time.
-            let age = path.metadata()?.modified()?.elapsed().unwrap_or_default();
+            let age = about.modified()?.elapsed().unwrap_or_default();
             if !wanted.contains(&path) && age > PAUSE {
                 std::fs::remove_dir_all(&path)?;
             }
