@@ -11,6 +11,12 @@ pub fn root() -> PathBuf {
     folder.ancestors().nth(2).unwrap_or(folder).to_owned()
 }
 
+/// The folder that cargo puts programs of our profile into: ours is one of them.
+pub fn built() -> PathBuf {
+    let ours = env::current_exe().unwrap_or_default();
+    ours.parent().map_or_else(|| root().join("target/debug"), Path::to_owned)
+}
+
 /// The cargo that runs us.
 pub fn cargo() -> Command {
     program(&env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

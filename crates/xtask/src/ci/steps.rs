@@ -8,7 +8,7 @@ use modelyard_testkit::postgres::{PrivatePostgres, SHARED};
 use super::counts::Counts;
 use super::outcome::watch;
 use crate::openapi;
-use crate::place::{cargo, program, root, run};
+use crate::place::{built, cargo, program, root, run};
 
 /// Installs what the following steps need of the toolchain, and says so.
 pub fn tools(_: &mut Counts) -> Result<(), String> {
@@ -63,7 +63,7 @@ pub fn tests(counts: &mut Counts) -> Result<(), String> {
 
 /// The tests of the worker package, in Python, with the libraries whose values it understands.
 pub fn worker(counts: &mut Counts) -> Result<(), String> {
-    let folder = root().join("target/worker-tests");
+    let folder = built().join("worker-tests");
     let python = folder.join("bin/python");
     if !has_module(&python, "numpy") || !has_module(&python, "pandas") {
         println!("installing numpy and pandas into {}", folder.display());
@@ -90,6 +90,7 @@ pub fn clients(counts: &mut Counts) -> Result<(), String> {
     }
     run(cargo().args(["build", "--package", "modelyard-server", "--locked"]))?;
     let mut command = program("python3");
-    command.arg(suite);
+    command.arg(suite).arg("--binary").arg(built().join("modelyard"));
+    command.arg("--environments").arg(built().join("clients"));
     watch(command, counts)
 }
