@@ -1,7 +1,7 @@
 //! `modelyard serve`: the first start, one server a folder, and every way to end.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 
@@ -130,8 +130,16 @@ fn a_second_signal_ends_it_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::of(folder.path());
     // A request whose body never comes: the server would wait for it as long as the grace time lasts.
+    let token = fs::read_to_string(folder.path().join("data/admin-token")).unwrap();
+    let head = format!(
+        "POST /v2.1/projects HTTP/1.1\r\nhost: x\r\nauthorization: Token {}\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n",
+        token.trim()
+    );
     let mut slow = TcpStream::connect(server.address).unwrap();
-    slow.write_all(b"POST /v2.1/projects HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{").unwrap();
+    slow.write_all(head.as_bytes()).unwrap();
+    let mut said = [0; 12];
+    slow.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"HTTP/1.1 100");
     server.signal(Signal::SIGTERM);
     until("it stops", || server.log().contains("a second signal stops at once"));
     until("the door is closed", || TcpStream::connect(server.address).is_err());

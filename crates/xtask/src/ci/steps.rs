@@ -91,6 +91,5 @@ pub fn clients(counts: &mut Counts) -> Result<(), String> {
     run(cargo().args(["build", "--package", "modelyard-server", "--locked"]))?;
     let mut command = program("python3");
     command.arg(suite).arg("--binary").arg(built().join("modelyard"));
-    command.arg("--environments").arg(built().join("clients"));
     watch(command, counts)
 }
