@@ -17,6 +17,10 @@ impl Counts {
     pub fn line(&mut self, line: &str) {
         let plain = without_colours(line);
         let text = plain.trim();
+        // Nextest shows what failed tests printed, summaries of their own included, behind an indent.
+        if plain.starts_with(' ') && !text.starts_with("Summary [") {
+            return;
+        }
         let found = if text.starts_with("Summary [") || text.starts_with("test result: ") {
             Some((before(text, " passed"), before(text, " failed") + before(text, " timed out")))
         } else if let Some(rest) = text.strip_prefix("Ran ").filter(|rest| rest.contains(" test")) {
