@@ -1,7 +1,7 @@
-//! What a server leaves behind: processes and mounts that have to do with its folder.
+//! What a server leaves behind: processes and mounts that have to do with its folder, and its cgroups.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Processes, but for the server itself, whose command line, mounts or open files name the folder.
 pub fn processes(folder: &Path, server: u32) -> Vec<String> {
@@ -29,4 +29,22 @@ pub fn processes(folder: &Path, server: u32) -> Vec<String> {
 pub fn mounts(folder: &Path) -> Vec<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     mounts.lines().filter(|line| line.contains(folder.to_str().unwrap())).map(str::to_owned).collect()
+}
+
+/// The cgroups of a server.
+pub fn cgroups(server: &str) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![(PathBuf::from("/sys/fs/cgroup"), 0)]);
+    while let Some((folder, depth)) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            if entry.file_name().to_string_lossy().contains(server) {
+                found.push(entry.path());
+            } else if depth < 5 {
+                folders.push((entry.path(), depth + 1));
+            }
+        }
+    }
+    found
 }

@@ -221,6 +221,9 @@ impl Drop for TestServer {
         assert!(left.is_empty(), "processes are left over: {left:#?}\n{}", self.log());
         let mounts = leftovers::mounts(self.folder.path());
         assert!(mounts.is_empty(), "mounts are left over: {mounts:#?}");
+        let id = fs::read_to_string(self.data().join("server-id")).unwrap();
+        let cgroups = leftovers::cgroups(id.trim());
+        assert!(cgroups.is_empty(), "cgroups are left over: {cgroups:#?}");
     }
 }
 
