@@ -90,6 +90,8 @@ async fn a_package_is_installed_once_and_found_again() {
     assert_eq!(again, Environment { reused: true, ..first.clone() });
     assert!(bench.logged("six==1.17.0"));
     assert!(python(&first, "import six; print(six.__cached__)").ends_with(".pyc"));
+    let links = python(&first, "import os, six; print(os.stat(six.__file__).st_nlink)");
+    assert!(links.parse::<u32>().unwrap() > 1, "files are shared with the cache");
     assert!(bench.work_is_gone());
     let compiled = first.path.join(format!("lib/python{}/site-packages/__pycache__", bench.interpreter.minor));
     assert!(fs::read_dir(compiled).unwrap().count() > 0);

@@ -52,6 +52,7 @@ impl View {
         }
         // Outer paths come first, or they would hide those inside of them.
         seen.sort_by(|a, b| a.path.cmp(&b.path));
+        drop_inner(&mut seen);
         let covers = covers(&seen, hides);
         let mut paths = Vec::new();
         for Seen { path, writable } in &seen {
@@ -102,6 +103,19 @@ impl View {
         }
         Ok(())
     }
+}
+
+/// Drops the paths that an outer one shows already, in the same way. Each path is a mount of its own, and files cannot be
+/// linked from one mount to another: the cache has to be on that of the environments.
+fn drop_inner(seen: &mut Vec<Seen>) {
+    let mut kept: Vec<Seen> = Vec::new();
+    for inner in seen.drain(..) {
+        let shown = |outer: &Seen| inner.path.starts_with(&outer.path) && inner.writable == outer.writable;
+        if !kept.iter().any(shown) {
+            kept.push(inner);
+        }
+    }
+    *seen = kept;
 }
 
 impl Back {
