@@ -65,7 +65,7 @@ both! {
             assert_eq!(answer.status, 429, "{answer}");
             assert!(answer.headers["x-ratelimit-reset"].to_str().unwrap().parse::<u32>().unwrap() >= 1);
         }
-        assert_snapshot!(refused[0], @r#"429 {"error":"The queue is full: 1 requests are waiting"}"#);
+        assert_snapshot!(refused[0], @r#"429 {"error":"The queue is full: at most 1 may wait"}"#);
     }
 }
 

@@ -109,7 +109,7 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full { size } => write!(f, "The queue is full: {size} requests are waiting"),
+            Self::Full { size } => write!(f, "The queue is full: at most {size} may wait"),
             Self::Duplicate => write!(f, "The request is already waiting or running"),
             Self::Closed(reason) => write!(f, "{reason}"),
         }

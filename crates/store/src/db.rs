@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgArguments, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
@@ -108,10 +108,32 @@ async fn open_file(path: &Path, durability: Durability) -> Result<Db> {
             .max_lifetime(None)
             .test_before_acquire(false)
     };
-    let write = pool(1).connect_with(options.clone()).await.map_err(failed)?;
+    let write = when_unlocked(|| pool(1).connect_with(options.clone())).await.map_err(failed)?;
     let readers = options.read_only(true).create_if_missing(false).pragma("cache_size", "-2000");
-    let read = pool(READERS).connect_with(readers).await.map_err(failed)?;
+    let read = when_unlocked(|| pool(READERS).connect_with(readers.clone())).await.map_err(failed)?;
     Ok(Db::Lite { write, read })
+}
+
+/// Opens again while another process makes the file one with a write-ahead log: SQLite does not wait for that by itself.
+async fn when_unlocked<F>(mut open: impl FnMut() -> F) -> Result<SqlitePool, sqlx::Error>
+where
+    F: Future<Output = Result<SqlitePool, sqlx::Error>>,
+{
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match open().await {
+            Err(cause) if is_busy(&cause) && Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// SQLITE_BUSY, in one of its kinds.
+fn is_busy(cause: &sqlx::Error) -> bool {
+    let code = cause.as_database_error().and_then(|refusal| refusal.code()?.parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 /// What a read gives. Boxed, since the compiler cannot tell that unnamed futures of a generic source can be sent.

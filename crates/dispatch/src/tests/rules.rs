@@ -43,7 +43,7 @@ fn a_full_queue_says_its_size() {
     yard.direct();
     let refusal = yard.submit(Class::Direct, 0).unwrap_err();
     assert_eq!(refusal, Refusal::Full { size: 2 });
-    assert_eq!(refusal.to_string(), "The queue is full: 2 requests are waiting");
+    assert_eq!(refusal.to_string(), "The queue is full: at most 2 may wait");
     assert_eq!(yard.outcomes(2), []);
 }
 

@@ -5,8 +5,9 @@ mod client;
 mod progress;
 mod steps;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::exit;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -57,10 +58,25 @@ async fn end(running: Running, folder: TempDir, mut signals: Signals) {
     };
     let path = folder.path().to_owned();
     console::line(format_args!("\nRemoving {}", path.display()));
-    if let Err(e) = folder.close() {
+    if let Err(e) = remove(folder.keep()).await {
         eprintln!("The folder {} could not be removed: {e}.", path.display());
     }
     if hurried {
         exit(1);
     }
+}
+
+/// How often a folder is tried to be removed: a tool that was just ended may still be writing its last file.
+const TRIES: u32 = 50;
+
+async fn remove(folder: PathBuf) -> std::io::Result<()> {
+    for _ in 1..TRIES {
+        match std::fs::remove_dir_all(&folder) {
+            Err(e) if e.kind() == std::io::ErrorKind::DirectoryNotEmpty => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            removed => return removed,
+        }
+    }
+    std::fs::remove_dir_all(&folder)
 }
