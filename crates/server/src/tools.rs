@@ -7,6 +7,7 @@ use modelyard_runner::environments::{self, BuildUser, Builder};
 use modelyard_runner::interpreters::Interpreter;
 use modelyard_runner::uv::{self, Host, Index, IndexSettings};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::data_folder::DataFolder;
 use crate::settings::Settings;
@@ -18,14 +19,19 @@ pub(crate) type Found = watch::Receiver<Option<Result<Arc<Builder>, String>>>;
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// Begins to look for uv, and fetches it when there is none. A failure is tried again and again.
-pub(crate) fn prepare(settings: &Settings, folder: &DataFolder, interpreters: &[Interpreter]) -> Found {
+pub(crate) fn prepare(
+    settings: &Settings,
+    folder: &DataFolder,
+    interpreters: &[Interpreter],
+    behind: &mut JoinSet<()>,
+) -> Found {
     let (tell, found) = watch::channel(None);
     let tools = folder.tools();
     let index = index(settings, interpreters);
     let pythons: Vec<_> = interpreters.iter().map(|python| python.path.clone()).collect();
     let root = folder.environments();
     let time_limit = settings.build_time_limit.0;
-    tokio::spawn(async move {
+    behind.spawn(async move {
         loop {
             let builder = match uv::locate_or_fetch(&tools, &index, &pythons).await {
                 Ok(uv) => {

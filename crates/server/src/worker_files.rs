@@ -10,6 +10,7 @@ use modelyard_runner::interpreters::Interpreter;
 use nix::sys::signal::Signal;
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
+use tokio::task::JoinSet;
 
 /// Paths inside of the package, and contents.
 const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/worker_files.rs"));
@@ -37,8 +38,8 @@ pub(crate) fn lay_out(folder: &Path) -> io::Result<PathBuf> {
 
 /// Compiles the package behind the back of a start. Instances run without, but each would compile it anew, since they may
 /// not write here.
-pub(crate) fn compile_behind(place: &Path, interpreters: &[Interpreter]) {
-    tokio::spawn(compile(place.to_owned(), interpreters.to_vec()));
+pub(crate) fn compile_behind(place: &Path, interpreters: &[Interpreter], behind: &mut JoinSet<()>) {
+    behind.spawn(compile(place.to_owned(), interpreters.to_vec()));
 }
 
 /// Compiles the package for each interpreter that has not done so yet.
