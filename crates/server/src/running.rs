@@ -12,6 +12,7 @@ use modelyard_runner::package;
 use modelyard_runner::walls::Walls;
 use modelyard_store::{Life, LogStore, Store, servers};
 use modelyard_types::{ServerId, Timestamp};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::data_folder::DataFolder;
@@ -32,6 +33,8 @@ pub struct Running {
     control: Control,
     runner: LocalRunner,
     store: Store,
+    /// What the start left to be done behind its back.
+    behind: JoinSet<()>,
     folder: DataFolder,
     grace: Duration,
 }
@@ -56,14 +59,30 @@ pub async fn start(settings: Settings) -> Result<Running> {
     let (store, runner, interpreters) =
         tokio::join!(open_store(&place), open_runner(&settings, &folder, &worker, server), look(&folder));
     let (store, runner) = (store?, runner?);
-    worker_files::compile_behind(&worker, &interpreters);
+    let mut behind = JoinSet::new();
+    worker_files::compile_behind(&worker, &interpreters, &mut behind);
     let first_start = first_start::ensure(&folder, &store).await?;
-    let control =
-        control(&settings, &folder, worker, &store, &runner, begin_life(&store, server).await?, interpreters).await?;
+    let told = modelyard_control::Settings {
+        life: begin_life(&store, server).await?,
+        runner: Arc::new(runner.clone()),
+        builder: tools::prepare(&settings, &folder, &interpreters, &mut behind),
+        worker,
+        interpreters,
+        package_limits: package_limits(&settings),
+        packages: folder.packages(),
+        environments: folder.environments(),
+        memory_mb: instance_memory(&settings) >> 20,
+        builds_at_once: settings.builds_at_once as usize,
+        init_limit: settings.init_time_limit.0,
+        drain_limit: settings.shutdown_grace.0,
+        stop_grace: settings.stop_grace.0,
+        log_retention: settings.log_retention.0,
+    };
+    let control = take_up_work(told, &settings, &folder, &store).await?;
     let router = modelyard_api::router(modelyard_api::App::new(control.clone(), api_settings(&settings)));
     let front = Front::open(listener, router, limits(&settings))?;
     let (address, grace) = (front.address, settings.shutdown_grace.0);
-    Ok(Running { address, first_start, front, control, runner, store, folder, grace })
+    Ok(Running { address, first_start, front, control, runner, store, behind, folder, grace })
 }
 
 impl Running {
@@ -89,7 +108,7 @@ impl Running {
 
     /// Stops: takes no more connections, lets running requests finish within the grace time, ends all instances, and
     /// writes down what is known.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         let until = Instant::now() + self.grace;
         self.front.close();
         let _ = timeout_at(until, self.front.closed()).await;
@@ -98,6 +117,7 @@ impl Running {
         tracing::debug!("what is known is written down");
         let _ = timeout(LAST_WORDS, self.front.closed()).await;
         self.runner.shut_down().await;
+        self.behind.shutdown().await;
         tracing::debug!("instances have ended");
         self.control.logs().close().await;
         self.store.close().await;
@@ -135,14 +155,11 @@ async fn begin_life(store: &Store, server: ServerId) -> Result<Life> {
     Ok(life)
 }
 
-async fn control(
+async fn take_up_work(
+    told: modelyard_control::Settings,
     settings: &Settings,
     folder: &DataFolder,
-    worker: PathBuf,
     store: &Store,
-    runner: &LocalRunner,
-    life: Life,
-    interpreters: Vec<Interpreter>,
 ) -> Result<Control> {
     let failed = |e: &dyn std::fmt::Display| StartError(format!("The server cannot take up its work: {e}."));
     let logs = match &settings.database_url {
@@ -151,27 +168,15 @@ async fn control(
     };
     let logs = logs.map_err(|e| failed(&e))?;
     let objects = modelyard_objects::Objects::local(&folder.objects()).map_err(|e| failed(&e))?;
-    let told = modelyard_control::Settings {
-        life,
-        runner: Arc::new(runner.clone()),
-        builder: tools::prepare(settings, folder, &interpreters),
-        worker,
-        interpreters,
-        package_limits: package::Limits {
-            zip_bytes: settings.package_size_limit.0,
-            unpacked_bytes: settings.package_unpacked_limit.0,
-            ..package::Limits::default()
-        },
-        packages: folder.packages(),
-        environments: folder.environments(),
-        memory_mb: instance_memory(settings) >> 20,
-        builds_at_once: settings.builds_at_once as usize,
-        init_limit: settings.init_time_limit.0,
-        drain_limit: settings.shutdown_grace.0,
-        stop_grace: settings.stop_grace.0,
-        log_retention: settings.log_retention.0,
-    };
     Control::start(told, store.clone(), logs, objects).await.map_err(|e| failed(&e))
+}
+
+fn package_limits(settings: &Settings) -> package::Limits {
+    package::Limits {
+        zip_bytes: settings.package_size_limit.0,
+        unpacked_bytes: settings.package_unpacked_limit.0,
+        ..package::Limits::default()
+    }
 }
 
 fn instance_memory(settings: &Settings) -> u64 {
