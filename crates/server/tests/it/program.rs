@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -55,6 +56,11 @@ impl Server {
     /// Starts a command that is to serve, and waits until it listens.
     pub fn start(command: &mut Command, log: PathBuf) -> Self {
         let file = File::create(&log).unwrap();
+        // A test that is ended from outside takes its server with it.
+        // SAFETY: between fork and exec only async-signal-safe functions may run, and this is one system call.
+        unsafe {
+            command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from));
+        }
         let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
         let mut server = Self { child, log, address: ([0, 0, 0, 0], 0).into() };
         let mut address = None;
