@@ -61,8 +61,8 @@ fn demo_settings(file: Option<PathBuf>) -> Result<settings::Settings> {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
-    // Half of the processors: the other half is for the user's code and the database. A request that stays on one thread
-    // costs half of what it costs when threads wake each other for it.
+    // Half of the processors: the other half is for the user's code and the database. Threads that wake
+    // each other for single requests spend more on that than on the requests: docs/decisions/0006-threads.md.
     let threads = (modelyard_server::host::processors() / 2).max(1);
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
