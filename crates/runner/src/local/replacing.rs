@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::supervisor::Supervisor;
-use super::worker::{DEATH, Then, Worker};
+use super::worker::{DEATH, INSISTENCE, Then, Worker};
 use crate::init::orders::Order;
 
 impl Supervisor {
@@ -51,11 +51,34 @@ impl Supervisor {
         self.respawn.push((Instant::now() + pause, worker.process));
     }
 
+    /// Tells a process that a cancel frame is in its socket, now and until no call that was cancelled is in flight there.
+    pub(super) fn interrupt(&mut self, serial: u64) {
+        let Some(worker) = self.worker(serial) else { return };
+        worker.interrupt_again = Some(Instant::now() + INSISTENCE);
+        if let Some(control) = &mut self.control {
+            let _ = control.send(&Order::Interrupt { serial }, Vec::new());
+        }
+    }
+
+    /// Repeats the signal for a call in work. One that only waits is read of in its turn.
+    fn insist(&mut self, serial: u64) {
+        let Some(worker) = self.worker(serial) else { return };
+        worker.interrupt_again = None;
+        let Some((any, in_work)) = worker.link.as_ref().map(|link| link.cancelling()) else { return };
+        if any {
+            worker.interrupt_again = Some(Instant::now() + INSISTENCE);
+        }
+        if in_work && let Some(control) = &mut self.control {
+            let _ = control.send(&Order::Interrupt { serial }, Vec::new());
+        }
+    }
+
     pub(super) fn next_deadline(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
         let workers = self.workers.iter().filter_map(|worker| worker.deadline.as_ref()).map(|(at, _)| *at);
         let respawn = self.respawn.iter().map(|(at, _)| *at);
-        workers.chain(respawn).chain(self.stop_until).min().unwrap_or(far)
+        let interrupts = self.workers.iter().filter_map(|worker| worker.interrupt_again);
+        workers.chain(respawn).chain(interrupts).chain(self.stop_until).min().unwrap_or(far)
     }
 
     pub(super) fn deadlines(&mut self) {
@@ -68,6 +91,10 @@ impl Supervisor {
                 Then::Kill(why) => self.kill(serial, &why),
                 Then::GiveUp => self.end("A process did not end when it was killed".into()),
             }
+        }
+        let again = |worker: &Worker| worker.interrupt_again.is_some_and(|at| at <= now).then_some(worker.serial);
+        for serial in self.workers.iter().filter_map(again).collect::<Vec<_>>() {
+            self.insist(serial);
         }
         let (due, later) = self.respawn.iter().copied().partition(|(at, _)| *at <= now);
         self.respawn = later;

@@ -255,11 +255,7 @@ impl Supervisor {
             }
             Signal::Note(serial, Note::Broken) => self.kill(serial, crate::process::BROKE),
             Signal::Note(serial, Note::Done) => self.done(serial),
-            Signal::Interrupt(serial) => {
-                if let Some(control) = self.control.as_mut() {
-                    let _ = control.send(&Order::Interrupt { serial }, Vec::new());
-                }
-            }
+            Signal::Interrupt(serial) => self.interrupt(serial),
             Signal::Kill(serial) => self.kill(serial, "The platform ended the process"),
             Signal::Stop => self.stop(),
         }

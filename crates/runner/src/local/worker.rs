@@ -20,6 +20,10 @@ const ROOM: usize = 1 << 20;
 /// How long a killed process may take to be gone, before the whole instance is ended.
 pub(super) const DEATH: Duration = Duration::from_secs(5);
 
+/// How often a process is signalled that its call is cancelled, until it answers: a signal just before a blocking system call
+/// does not wake that call.
+pub(super) const INSISTENCE: Duration = Duration::from_millis(100);
+
 /// What happens at a deadline.
 #[derive(Debug, Clone)]
 pub(super) enum Then {
@@ -40,6 +44,8 @@ pub(super) struct Worker {
     pub gone: Option<oneshot::Sender<Gone>>,
     pub ready_at: Option<Instant>,
     pub deadline: Option<(Instant, Then)>,
+    /// When it is signalled again that a call is cancelled.
+    pub interrupt_again: Option<Instant>,
     /// Why we ended it.
     pub why: Option<String>,
     /// Why it was never there.
@@ -61,6 +67,7 @@ impl Worker {
             gone: None,
             ready_at: None,
             deadline: Some((Instant::now() + init_limit, Then::Kill(late))),
+            interrupt_again: None,
             why: None,
             not_started: None,
             fatal: None,

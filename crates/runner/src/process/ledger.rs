@@ -32,6 +32,12 @@ impl Ledger {
         self.find(call).map(|found| found.cancelled = true).is_some()
     }
 
+    /// Whether any call in flight was cancelled, and whether the call in work was.
+    pub fn cancelling(&self) -> (bool, bool) {
+        let in_work = self.calls.front().is_some_and(|head| head.started && head.cancelled);
+        (self.calls.iter().any(|call| call.cancelled), in_work)
+    }
+
     /// The process may send more updates. False when it has no such call.
     pub fn credit(&mut self, call: u64, updates: u32) -> bool {
         self.find(call).map(|found| found.credit = found.credit.saturating_add(updates)).is_some()

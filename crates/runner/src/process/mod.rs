@@ -74,6 +74,11 @@ impl Process {
         }
     }
 
+    /// Whether a cancelled call is still in flight, and whether the call in work is one.
+    pub(crate) fn cancelling(&self) -> (bool, bool) {
+        self.ledger().cancelling()
+    }
+
     /// Lets a call send more updates.
     pub fn credit(&self, call: u64, updates: u32) {
         if self.ledger().credit(call, updates) {

@@ -197,3 +197,23 @@ async fn a_call_in_work_can_be_cancelled() {
     assert_eq!(ends, [(1, "Cancelled".into()), (2, "Cancelled".into())]);
     bench.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_missed_the_signal_is_signalled_again() {
+    let bench = Bench::open();
+    let (mut instance, process) = bench
+        .request(
+            "import signal, time\nheard = signal.signal(signal.SIGUSR1, signal.SIG_IGN)\nprint('deaf', flush=True)\n\
+             time.sleep(1)\nsignal.signal(signal.SIGUSR1, heard)\nwhile True: time.sleep(0.05)",
+        )
+        .await;
+    hand(&process, 1, "");
+    instance.wait(|_, event| matches!(event, ProcessEvent::Log { text, .. } if text == "deaf").then_some(()));
+    process.cancel(1);
+    let kind = instance.wait(|_, event| match event {
+        ProcessEvent::Error(1, error) => Some(format!("{:?}", error.kind)),
+        _ => None,
+    });
+    assert_eq!(kind, "Cancelled");
+    bench.close().await;
+}
