@@ -1,4 +1,4 @@
-//! Inserting many rows by one statement: the one place where the two databases want different texts.
+//! Inserting and changing many rows by one statement: the one place where the two databases want different texts.
 
 use sqlx::Arguments as _;
 use sqlx::postgres::PgArguments;
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::db::{self, unbindable};
 use crate::error::{Result, StoreError};
 use crate::tx::{On, Tx};
-use crate::value::{Type, Value};
+use crate::value::{Record, Type, Value};
 
 /// A table to insert into, and how.
 pub(crate) struct Bulk {
@@ -35,7 +35,7 @@ impl Bulk {
         }
         match &mut tx.on {
             On::Pg(tx) => {
-                let arguments = self.arrays(values)?;
+                let arguments = arrays(self.types, values)?;
                 db::pg_run(&mut **tx, self.text_for_pg().into(), arguments).await
             }
             On::Lite(tx) => {
@@ -43,7 +43,7 @@ impl Bulk {
                 let mut values = values.into_iter();
                 let mut written = 0;
                 while values.len() > 0 {
-                    let rows = self.size_for(values.len() / width);
+                    let rows = size_for(values.len() / width, width);
                     let some: Vec<_> = values.by_ref().take(rows * width).collect();
                     let text = self.text_for_lite(rows);
                     written += db::lite_run(&mut **tx, text.into(), some).await?;
@@ -51,11 +51,6 @@ impl Bulk {
                 Ok(written)
             }
         }
-    }
-
-    fn size_for(&self, rows: usize) -> usize {
-        let most = rows.min(MOST_MARKS / self.types.len());
-        SIZES.into_iter().find(|size| *size <= most).unwrap_or(1)
     }
 
     /// `INSERT … VALUES (?, ?), (?, ?)`: bare marks, since SQLite looks numbered ones up by their names.
@@ -68,25 +63,102 @@ impl Bulk {
 
     /// `INSERT … SELECT … FROM UNNEST($1, $2)`: a list for each column.
     pub(crate) fn text_for_pg(&self) -> String {
-        let lists: Vec<_> =
-            self.types.iter().enumerate().map(|(at, kind)| format!("${}::{}[]", at + 1, pg_name(*kind))).collect();
         let Self { table, columns, suffix, .. } = self;
-        let lists = lists.join(", ");
+        let lists = lists(self.types);
         format!("INSERT INTO {table} ({columns}) SELECT * FROM UNNEST({lists}) {suffix}")
     }
+}
 
-    fn arrays(&self, values: Vec<Value>) -> Result<PgArguments> {
-        let rows = values.len() / self.types.len();
-        let mut lists: Vec<_> = self.types.iter().map(|kind| List::of(*kind, rows)).collect();
-        for (at, value) in values.into_iter().enumerate() {
-            lists[at % self.types.len()].push(value)?;
+/// A table whose rows are changed, each by values of its own, which the text knows as `v.<name>`.
+pub(crate) struct BulkUpdate {
+    /// `requests`
+    pub table: &'static str,
+    /// The names of the values.
+    pub names: &'static [&'static str],
+    /// Their kinds.
+    pub types: &'static [Type],
+    /// `status = v.status`
+    pub set: &'static str,
+    /// `requests.id = v.id`
+    pub condition: &'static str,
+    /// `requests.id`
+    pub returning: &'static str,
+}
+
+impl BulkUpdate {
+    /// Changes rows, given as the values of each one after another; gives what the rows that were changed return.
+    pub(crate) async fn update<R: Record>(&self, tx: &mut Tx, values: Vec<Value>) -> Result<Vec<R>> {
+        debug_assert_eq!(values.len() % self.names.len(), 0);
+        let mut changed = Vec::new();
+        if values.is_empty() {
+            return Ok(changed);
         }
-        let mut arguments = PgArguments::default();
-        for list in lists {
-            list.add_to(&mut arguments)?;
+        let rows = match &mut tx.on {
+            On::Pg(tx) => {
+                let arguments = arrays(self.types, values)?;
+                db::pg_rows_of(&mut **tx, self.text_for_pg().into(), arguments).await?
+            }
+            On::Lite(tx) => {
+                let width = self.names.len();
+                let (mut values, mut found) = (values.into_iter(), Vec::new());
+                while values.len() > 0 {
+                    let rows = size_for(values.len() / width, width);
+                    let some: Vec<_> = values.by_ref().take(rows * width).collect();
+                    found.extend(db::lite_rows(&mut **tx, self.text_for_lite(rows).into(), some).await?);
+                }
+                found
+            }
+        };
+        for row in rows {
+            changed.push(R::read(&row, &mut 0)?);
         }
-        Ok(arguments)
+        Ok(changed)
     }
+
+    /// `UPDATE … FROM (SELECT column1 AS id, … FROM (VALUES (?, ?), (?, ?))) AS v WHERE … RETURNING …`
+    pub(crate) fn text_for_lite(&self, rows: usize) -> String {
+        let names: Vec<_> =
+            self.names.iter().enumerate().map(|(at, name)| format!("column{} AS {name}", at + 1)).collect();
+        let marks = vec!["?"; self.names.len()].join(",");
+        let rows = vec![format!("({marks})"); rows].join(",");
+        let from = format!("(SELECT {} FROM (VALUES {rows}))", names.join(", "));
+        self.text(&from, "AS v")
+    }
+
+    /// `UPDATE … FROM UNNEST($1, $2) AS v (id, …) WHERE … RETURNING …`
+    pub(crate) fn text_for_pg(&self) -> String {
+        self.text(&format!("UNNEST({})", lists(self.types)), &format!("AS v ({})", self.names.join(", ")))
+    }
+
+    fn text(&self, from: &str, called: &str) -> String {
+        let Self { table, set, condition, returning, .. } = self;
+        format!("UPDATE {table} SET {set} FROM {from} {called} WHERE {condition} RETURNING {returning}")
+    }
+}
+
+fn size_for(rows: usize, width: usize) -> usize {
+    let most = rows.min(MOST_MARKS / width);
+    SIZES.into_iter().find(|size| *size <= most).unwrap_or(1)
+}
+
+/// `$1::uuid[], $2::bigint[]`
+fn lists(types: &[Type]) -> String {
+    let list = |(at, kind): (usize, &Type)| format!("${}::{}[]", at + 1, pg_name(*kind));
+    types.iter().enumerate().map(list).collect::<Vec<_>>().join(", ")
+}
+
+/// Values of rows one after another as a list for each column.
+fn arrays(types: &[Type], values: Vec<Value>) -> Result<PgArguments> {
+    let rows = values.len() / types.len();
+    let mut lists: Vec<_> = types.iter().map(|kind| List::of(*kind, rows)).collect();
+    for (at, value) in values.into_iter().enumerate() {
+        lists[at % types.len()].push(value)?;
+    }
+    let mut arguments = PgArguments::default();
+    for list in lists {
+        list.add_to(&mut arguments)?;
+    }
+    Ok(arguments)
 }
 
 fn pg_name(kind: Type) -> &'static str {

@@ -186,7 +186,15 @@ pub(crate) async fn lite_rows<'c>(
 }
 
 pub(crate) async fn pg_rows<'c>(on: impl sqlx::PgExecutor<'c>, text: Sql, values: Vec<Value>) -> Result<Vec<Row>> {
-    let query = sqlx::query_with(AssertSqlSafe(text.clone()), for_pg(values)?);
+    pg_rows_of(on, text, for_pg(values)?).await
+}
+
+pub(crate) async fn pg_rows_of<'c>(
+    on: impl sqlx::PgExecutor<'c>,
+    text: Sql,
+    arguments: PgArguments,
+) -> Result<Vec<Row>> {
+    let query = sqlx::query_with(AssertSqlSafe(text.clone()), arguments);
     let rows = query.fetch_all(on).await.map_err(|cause| StoreError::of(&text, cause))?;
     Ok(rows.into_iter().map(Row::Pg).collect())
 }

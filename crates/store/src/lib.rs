@@ -15,10 +15,12 @@ pub mod audit;
 pub mod catalogue;
 pub mod deployments;
 pub mod environments;
+pub mod idempotency;
 pub mod installation;
 pub mod leftovers;
 pub mod logs;
 pub mod organizations;
+pub mod outbox;
 pub mod projects;
 pub mod requests;
 pub mod revisions;
@@ -49,7 +51,7 @@ pub use versions::Version;
 
 use db::{Db, Durability};
 
-const MIGRATIONS: &[migrate::Migration] = migrate::migrations!["store/0001_initial.sql"];
+const MIGRATIONS: &[migrate::Migration] = migrate::migrations!["store/0001_initial.sql", "store/0003_requests.sql"];
 
 /// The open database. Cheap to clone.
 #[derive(Clone)]
@@ -101,12 +103,17 @@ pub fn statements(postgres: bool) -> Vec<(String, String)> {
         environments::tags::STATEMENTS,
         environments::revisions::STATEMENTS,
         environments::builds::STATEMENTS,
+        idempotency::STATEMENTS,
         installation::STATEMENTS,
         leftovers::STATEMENTS,
         logs::STATEMENTS,
         organizations::STATEMENTS,
+        outbox::STATEMENTS,
         projects::STATEMENTS,
         requests::STATEMENTS,
+        requests::ends::STATEMENTS,
+        requests::orphans::STATEMENTS,
+        requests::queue::STATEMENTS,
         requests::sweep::STATEMENTS,
         revisions::STATEMENTS,
         servers::STATEMENTS,
@@ -118,6 +125,7 @@ pub fn statements(postgres: bool) -> Vec<(String, String)> {
     // Of a statement with two texts, only the one for this database counts.
     let other = if postgres { "_LITE" } else { "_PG" };
     fixed
+        .chain(outbox::built_texts(postgres))
         .chain(requests::built_texts(postgres))
         .chain(logs::built_texts(postgres))
         .filter(|(name, _)| !name.ends_with(other))

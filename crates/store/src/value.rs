@@ -258,7 +258,7 @@ macro_rules! id_columns {
 }
 id_columns! {
     OrganizationId, ProjectId, UserId, TokenId, DeploymentId, VersionId, RevisionId, EnvironmentId, TagId,
-    EnvironmentRevisionId, EnvironmentBuildId, RequestId, InstanceId, AuditEventId, ServerId,
+    EnvironmentRevisionId, EnvironmentBuildId, RequestId, OutboxId, InstanceId, AuditEventId, ServerId,
 }
 
 macro_rules! json_columns {

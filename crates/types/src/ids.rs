@@ -85,6 +85,8 @@ ids! {
     EnvironmentBuildId,
     /// A request.
     RequestId,
+    /// A message in the outbox.
+    OutboxId,
     /// A running instance of a version.
     InstanceId,
     /// A kind of instance.

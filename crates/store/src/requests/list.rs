@@ -114,7 +114,7 @@ impl Range {
 }
 
 /// The least id that a request made at a time or later can have: UUIDv7 begins with 48 bits of milliseconds.
-fn first_id_of(at: Timestamp) -> Uuid {
+pub(crate) fn first_id_of(at: Timestamp) -> Uuid {
     let millis = (i128::from(at.0) + 999).div_euclid(1_000);
     let millis = u128::try_from(millis.max(0)).unwrap_or(0);
     Uuid::from_u128(millis.min((1 << 48) - 1) << 80)

@@ -1,6 +1,9 @@
 //! Requests: what was asked, where it stands, what came out. The largest table of the platform.
 
+pub(crate) mod ends;
 mod list;
+pub(crate) mod orphans;
+pub(crate) mod queue;
 mod record;
 pub(crate) mod sweep;
 
@@ -9,14 +12,19 @@ use modelyard_types::ids::{DeploymentId, ProjectId, RequestId, RevisionId, Serve
 use modelyard_types::requests::{RequestKind, RequestStatus};
 use modelyard_types::versions::RetentionMode;
 
+pub use ends::{Ended, Ending, Start, end_many, start_many};
+pub(crate) use list::first_id_of;
 pub use list::{RequestFilter, Scope, list};
+pub use orphans::{MAX_RETRIES, end_orphans};
+pub use queue::{NOBODY, Release, ask_to_cancel, claim, claim_one, claimed_by, release_many, to_cancel, waiting};
 pub use record::{insert_many, record_many};
-pub use sweep::{Deleted, delete, delete_expired, delete_of_project, delete_of_version, end_orphans};
+pub use sweep::{Deleted, delete, delete_expired, delete_of_project, delete_of_version};
 
+use crate::Store;
 use crate::db::Source;
 use crate::error::{Result, StoreError};
 use crate::sql::{row, statements};
-use crate::value::{Bind, Column, Row, Type, Value, values};
+use crate::value::{Bind, Column, Record, Row, Type, Value, values};
 
 row! {
     /// A request, without what went in and came out. Its id carries the time it was made.
@@ -65,6 +73,8 @@ row! {
         pub epoch: i64,
         /// How often it was run again.
         pub retries: i64,
+        /// 0 goes before 1.
+        pub priority: i64,
     }
 }
 
@@ -80,6 +90,10 @@ row! {
         pub result: Option<bytes::Bytes>,
         /// The object that holds its result.
         pub result_key: Option<String>,
+        /// What it told while it ran: a JSON list of texts.
+        pub updates: Option<bytes::Bytes>,
+        /// The object that holds that.
+        pub updates_key: Option<String>,
     }
 }
 
@@ -95,6 +109,36 @@ statements! {
     DATA = "SELECT ", RequestData::COLUMNS, " FROM requests WHERE id = $1";
 }
 
+/// The most ids that are asked for at once.
+const MOST_IDS: usize = 250;
+
+/// The requests of some ids with their data, in no order; ids without a request are left out.
+pub async fn get_many(store: &Store, ids: &[RequestId]) -> Result<Vec<(Request, RequestData)>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for some in ids.chunks(MOST_IDS) {
+        let rows: Vec<Both> = store.all(many_text(some.len()), some.iter().map(Bind::value).collect()).await?;
+        found.extend(rows.into_iter().map(|both| (both.request, both.data)));
+    }
+    Ok(found)
+}
+
+/// A request and its data from one row.
+pub(crate) struct Both {
+    pub(crate) request: Request,
+    pub(crate) data: RequestData,
+}
+
+impl Record for Both {
+    fn read(row: &Row, at: &mut usize) -> Result<Self> {
+        Ok(Self { request: Request::read(row, at)?, data: RequestData::read(row, at)? })
+    }
+}
+
+fn many_text(count: usize) -> String {
+    let marks: Vec<_> = (1..=count).map(|at| format!("${at}")).collect();
+    format!("SELECT {}, {} FROM requests WHERE id IN ({})", Request::COLUMNS, RequestData::COLUMNS, marks.join(", "))
+}
+
 /// The request of an id.
 pub async fn get(on: impl Source<'_>, id: RequestId) -> Result<Option<Request>> {
     on.first(GET, values![id]).await
@@ -108,7 +152,10 @@ pub async fn get_data(on: impl Source<'_>, id: RequestId) -> Result<Option<Reque
 /// The texts of this noun that are put together for the occasion, in examples.
 pub(crate) fn built_texts(postgres: bool) -> Vec<(String, String)> {
     let mut texts = list::built_texts();
+    texts.push(("requests::get_many".into(), many_text(3)));
     texts.extend(record::built_texts(postgres));
+    texts.extend(ends::built_texts(postgres));
+    texts.extend(queue::built_texts(postgres));
     texts
 }
 

@@ -27,7 +27,8 @@ const RECORD: Bulk = Bulk {
         output_plain = excluded.output_plain, input_size = excluded.input_size, output_size = excluded.output_size,
         expires_at = excluded.expires_at, epoch = excluded.epoch, retries = excluded.retries,
         request_data = excluded.request_data, request_key = excluded.request_key,
-        result = excluded.result, result_key = excluded.result_key
+        result = excluded.result, result_key = excluded.result_key,
+        updates = excluded.updates, updates_key = excluded.updates_key
         WHERE requests.status < 3 AND requests.server_id = excluded.server_id AND requests.life = excluded.life
             AND requests.epoch <= excluded.epoch",
 };

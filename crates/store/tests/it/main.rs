@@ -10,5 +10,6 @@ mod logs;
 mod migrations;
 mod objects;
 mod queues;
+mod request_queue;
 mod requests;
 mod statements;

@@ -50,6 +50,7 @@ fn request(status: RequestStatus) -> (Request, RequestData) {
         life: 1,
         epoch: 1,
         retries: 0,
+        priority: 1,
     };
     let data = RequestData { request_data: Some(r#"{"x":1.5}"#.into()), ..RequestData::default() };
     (request, data)
@@ -142,42 +143,6 @@ async fn of_a_request_that_is_in_a_group_twice_the_last_counts() {
         let group = [(row, data.clone()), request(RequestStatus::Completed), (ended.clone(), data)];
         assert_eq!(record(&store, &group).await, 2);
         assert_eq!(requests::get(&store, ended.id).await.unwrap(), Some(ended));
-    }
-}
-
-#[tokio::test]
-async fn orphans_of_earlier_lives_are_ended() {
-    for (store, _place) in both().await {
-        let group: Vec<_> = ALL.into_iter().map(request).collect();
-        insert(&store, &group).await;
-        let (mut foreign, data) = request(RequestStatus::Processing);
-        foreign.server_id = ServerId::new();
-        let (mut batch, _) = request(RequestStatus::Pending);
-        batch.kind = RequestKind::Batch;
-        insert(&store, &[(foreign.clone(), data.clone()), (batch.clone(), data)]).await;
-
-        let now = Timestamp::now();
-        let mut tx = store.begin().await.unwrap();
-        let none = requests::end_orphans(&mut tx, life(1), Timestamp(0), now, "gone").await.unwrap();
-        let ended = requests::end_orphans(&mut tx, life(2), Timestamp(0), now, "The server stopped").await.unwrap();
-        tx.commit().await.unwrap();
-
-        assert_eq!((none, ended), (0, 3));
-        for (before, _) in &group {
-            let after = requests::get(&store, before.id).await.unwrap().unwrap();
-            match before.status {
-                RequestStatus::CancelledPending => assert_eq!(after.status, RequestStatus::Cancelled),
-                status if status.is_final() => assert_eq!(&after, before),
-                _ => {
-                    assert_eq!(after.status, RequestStatus::Failed);
-                    assert_eq!(after.error_message.as_deref(), Some("The server stopped"));
-                    assert_eq!(after.completed_at, Some(now));
-                }
-            }
-        }
-        for untouched in [foreign, batch] {
-            assert_eq!(requests::get(&store, untouched.id).await.unwrap(), Some(untouched));
-        }
     }
 }
 
