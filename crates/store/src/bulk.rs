@@ -79,8 +79,10 @@ pub(crate) struct BulkUpdate {
     pub types: &'static [Type],
     /// `status = v.status`
     pub set: &'static str,
-    /// `requests.id = v.id`
-    pub condition: &'static str,
+    /// The column that finds a row, of the same name among the values: `id`.
+    pub key: &'static str,
+    /// What else has to hold of the row, whose columns are named with their table: `requests.status = 0`
+    pub guard: &'static str,
     /// `requests.id`
     pub returning: &'static str,
 }
@@ -122,17 +124,21 @@ impl BulkUpdate {
         let marks = vec!["?"; self.names.len()].join(",");
         let rows = vec![format!("({marks})"); rows].join(",");
         let from = format!("(SELECT {} FROM (VALUES {rows}))", names.join(", "));
-        self.text(&from, "AS v")
+        // A plus keeps SQLite from using the guard to find rows: it would rather look through an index than seek keys.
+        let table = format!("{}.", self.table);
+        self.text(&from, "AS v", &self.guard.replace(&table, &format!("+{table}")))
     }
 
     /// `UPDATE … FROM UNNEST($1, $2) AS v (id, …) WHERE … RETURNING …`
     pub(crate) fn text_for_pg(&self) -> String {
-        self.text(&format!("UNNEST({})", lists(self.types)), &format!("AS v ({})", self.names.join(", ")))
+        self.text(&format!("UNNEST({})", lists(self.types)), &format!("AS v ({})", self.names.join(", ")), self.guard)
     }
 
-    fn text(&self, from: &str, called: &str) -> String {
-        let Self { table, set, condition, returning, .. } = self;
-        format!("UPDATE {table} SET {set} FROM {from} {called} WHERE {condition} RETURNING {returning}")
+    fn text(&self, from: &str, called: &str, guard: &str) -> String {
+        let Self { table, set, key, returning, .. } = self;
+        format!(
+            "UPDATE {table} SET {set} FROM {from} {called} WHERE {table}.{key} = v.{key} AND {guard} RETURNING {returning}"
+        )
     }
 }
 

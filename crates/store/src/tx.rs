@@ -3,10 +3,10 @@
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use sqlx::{Postgres, Sqlite, Transaction};
+use sqlx::{PgPool, Postgres, Sqlite, Transaction};
 
 use crate::db::{self, Db, Reading, Source, Sql};
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::value::{Record, Row, Value};
 
 /// A transaction held longer than this is logged.
@@ -41,12 +41,25 @@ impl Drop for Held {
     }
 }
 
+/// Begins a transaction of PostgreSQL in a task of its own, which goes on when the caller goes away: the driver would put
+/// a connection whose `BEGIN` nobody waits for back into the pool, with the transaction open.
+async fn begun(pool: PgPool, text: Option<&'static str>) -> Result<Transaction<'static, Postgres>> {
+    let begin = async move {
+        match text {
+            Some(text) => pool.begin_with(text).await,
+            None => pool.begin().await,
+        }
+    };
+    let begun = tokio::spawn(begin).await;
+    Ok(begun.map_err(|cause| StoreError::internal("a transaction could not begin", cause))??)
+}
+
 impl Tx {
     /// Begins a transaction that writes; on SQLite it waits until it is the only one.
     pub(crate) async fn begin(db: &Db, place: &'static Location<'static>) -> Result<Self> {
         let on = match db {
             Db::Lite { write, .. } => On::Lite(write.begin_with("BEGIN IMMEDIATE").await?),
-            Db::Pg(pool) => On::Pg(pool.begin().await?),
+            Db::Pg(pool) => On::Pg(begun(pool.clone(), None).await?),
         };
         Ok(Self::on(on, place))
     }
@@ -56,7 +69,7 @@ impl Tx {
         const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let on = match db {
             Db::Lite { read, .. } => On::Lite(read.begin().await?),
-            Db::Pg(pool) => On::Pg(pool.begin_with(READ).await?),
+            Db::Pg(pool) => On::Pg(begun(pool.clone(), Some(READ)).await?),
         };
         Ok(Self::on(on, place))
     }

@@ -89,7 +89,8 @@ const START: BulkUpdate = BulkUpdate {
     names: &["id", "server_id", "life", "epoch", "started_at", "retries"],
     types: &[Type::Id, Type::Id, Type::Int, Type::Int, Type::Int, Type::Int],
     set: "status = 1, started_at = v.started_at, retries = v.retries",
-    condition: "requests.id = v.id AND requests.status = 0 AND requests.server_id = v.server_id
+    key: "id",
+    guard: "requests.status = 0 AND requests.server_id = v.server_id
         AND requests.life = v.life AND requests.epoch = v.epoch",
     returning: "requests.id",
 };
@@ -135,7 +136,8 @@ const END: BulkUpdate = BulkUpdate {
         result_key = v.result_key, updates = v.updates, updates_key = v.updates_key,
         request_data = CASE WHEN v.keeps_data THEN requests.request_data END,
         request_key = CASE WHEN v.keeps_data THEN requests.request_key END",
-    condition: "requests.id = v.id AND requests.status < 3 AND requests.server_id = v.server_id
+    key: "id",
+    guard: "requests.status < 3 AND requests.server_id = v.server_id
         AND requests.life = v.life AND requests.epoch = v.epoch",
     returning: "requests.id",
 };

@@ -31,7 +31,7 @@ statements! {
     WAITING = "SELECT version_id, COUNT(*) FROM requests WHERE kind = 1 AND status = 0 AND life = 0
         GROUP BY version_id";
     CLAIMED_BY = "SELECT id FROM requests WHERE server_id = $1 AND life = $2 AND kind = 1 AND status < 3";
-    TO_CANCEL = "SELECT id FROM requests WHERE server_id = $1 AND life = $2 AND status = 2";
+    TO_CANCEL = "SELECT id FROM requests WHERE server_id = $1 AND life = $2 AND status < 3 AND status = 2";
     ASK_TO_CANCEL = "UPDATE requests SET status = 2 WHERE id = $1 AND status < 2 AND life > 0";
 }
 
@@ -91,7 +91,8 @@ const RELEASE: BulkUpdate = BulkUpdate {
     types: &[Type::Id, Type::Id, Type::Int, Type::Int, Type::Int, Type::Id],
     set: "status = 0, server_id = v.nobody, life = 0, started_at = NULL, retries = v.retries",
     // One that somebody asked to cancel is not put back, but cancelled when its life is over.
-    condition: "requests.id = v.id AND requests.status < 2 AND requests.server_id = v.server_id
+    key: "id",
+    guard: "requests.status < 2 AND requests.server_id = v.server_id
         AND requests.life = v.life AND requests.epoch = v.epoch",
     returning: "requests.id",
 };
