@@ -75,6 +75,8 @@ pub enum Outcome {
     Cancelled,
     /// It never started: instances cannot start, or the version is gone.
     Refused(String),
+    /// It has not started, and goes back to where it came from: only for batch requests, whose rows wait on.
+    HandedBack,
 }
 
 /// Where a call failed.
@@ -100,6 +102,11 @@ pub enum Refusal {
         /// How many that is.
         size: usize,
     },
+    /// More than may ever wait.
+    Never {
+        /// How many may wait.
+        size: usize,
+    },
     /// A job of that id is in the lane already.
     Duplicate,
     /// The lane is closed for good, with the reason.
@@ -110,6 +117,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full { size } => write!(f, "The queue is full: at most {size} may wait"),
+            Self::Never { size } => write!(f, "The queue never holds so many: at most {size} may wait"),
             Self::Duplicate => write!(f, "The request is already waiting or running"),
             Self::Closed(reason) => write!(f, "{reason}"),
         }

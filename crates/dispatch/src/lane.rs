@@ -110,6 +110,33 @@ impl Lane {
         self.step(|state, _, effects| state.refuse_waiting(reason, effects))
     }
 
+    /// Ends all direct jobs that wait for a seat, and hands back the batch ones: there may be a seat again one day. Says how
+    /// many were refused.
+    pub fn turn_away(&self, reason: &str) -> usize {
+        self.step(|state, _, effects| state.turn_away(reason, effects))
+    }
+
+    /// Hands back the batch jobs that wait for a seat, and asks processes for those they have not started.
+    pub fn hand_back(&self) {
+        self.step(|state, _, effects| state.hand_back(effects));
+    }
+
+    /// Makes room for batch requests that are about to be accepted. They count as waiting outside until they
+    /// [`come_in`](Self::come_in).
+    pub fn reserve(&self, count: usize) -> Result<(), Refusal> {
+        self.lock().reserve(count)
+    }
+
+    /// So many batch requests wait outside no more: they are submitted now, or will never be.
+    pub fn come_in(&self, count: usize) {
+        self.lock().come_in(count);
+    }
+
+    /// How many batch requests wait outside, counted anew.
+    pub fn set_outside(&self, count: i64) {
+        self.lock().set_outside(count);
+    }
+
     /// Closes the lane for good: what waits or comes is refused, what runs goes on. Says how many were refused.
     pub fn close(&self, reason: &str) -> usize {
         self.step(|state, _, effects| state.close(reason, effects))

@@ -11,7 +11,11 @@ pub struct LaneLoad {
     pub waiting_direct: usize,
     /// Batch jobs that wait for a seat.
     pub waiting_batch: usize,
-    /// How long the oldest of them has been in the lane.
+    /// Batch requests that were accepted and have not come in.
+    pub outside: u64,
+    /// Whether the recent run times are short.
+    pub is_quick: bool,
+    /// How long the oldest of those that wait here has been in the lane.
     pub oldest_wait: Option<Duration>,
     /// Jobs that run, or are first at their process and about to.
     pub running: usize,

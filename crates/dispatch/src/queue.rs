@@ -1,24 +1,25 @@
 //! The order of what waits: class, priority, age. Every step costs the logarithm of what waits.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use modelyard_types::RequestId;
 
 use crate::job::Class;
 
-/// A job's rank. It keeps it for life, so one that comes back from a seat stands again before all that came after it.
+/// A job's rank. It keeps it for life, so one that comes back from a seat stands again before all that came after it. Ids are in
+/// the order of the time they were made, so age needs no clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
     pub(crate) class: Class,
     pub(crate) priority: u8,
-    pub(crate) number: u64,
+    pub(crate) id: RequestId,
 }
 
 /// The jobs that wait for a seat.
 #[derive(Default)]
 pub(crate) struct Queue {
-    waiting: BTreeMap<Rank, RequestId>,
+    waiting: BTreeSet<Rank>,
     direct: usize,
 }
 
@@ -39,33 +40,40 @@ impl Queue {
     }
 
     /// Puts a job in its place.
-    pub(crate) fn insert(&mut self, rank: Rank, id: RequestId) {
+    pub(crate) fn insert(&mut self, rank: Rank) {
         self.direct += usize::from(rank.class == Class::Direct);
-        self.waiting.insert(rank, id);
+        self.waiting.insert(rank);
     }
 
     /// Takes the job whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<RequestId> {
-        let (rank, id) = self.waiting.pop_first()?;
+        let rank = self.waiting.pop_first()?;
         self.direct -= usize::from(rank.class == Class::Direct);
-        Some(id)
+        Some(rank.id)
+    }
+
+    /// Takes the last batch job in the order; they stand behind all direct ones.
+    pub(crate) fn pop_batch(&mut self) -> Option<RequestId> {
+        let last = *self.waiting.last().filter(|rank| rank.class == Class::Batch)?;
+        self.waiting.remove(&last);
+        Some(last.id)
     }
 
     /// Takes a job out of the middle.
     pub(crate) fn remove(&mut self, rank: &Rank) {
-        if self.waiting.remove(rank).is_some() {
+        if self.waiting.remove(rank) {
             self.direct -= usize::from(rank.class == Class::Direct);
         }
     }
 
     /// The first job of each class and priority: the oldest of all is among them.
     pub(crate) fn heads(&self) -> impl Iterator<Item = RequestId> + '_ {
-        let mut next = self.waiting.first_key_value();
+        let mut next = self.waiting.first();
         std::iter::from_fn(move || {
-            let (rank, id) = next?;
-            let last_alike = Rank { number: u64::MAX, ..*rank };
+            let rank = next?;
+            let last_alike = Rank { id: RequestId::GREATEST, ..*rank };
             next = self.waiting.range((Bound::Excluded(last_alike), Bound::Unbounded)).next();
-            Some(*id)
+            Some(rank.id)
         })
     }
 }

@@ -17,6 +17,9 @@ macro_rules! ids {
 
         #[expect(clippy::new_without_default, reason = "a fresh id is not a neutral value")]
         impl $name {
+            /// Later in order than every id that is made.
+            pub const GREATEST: Self = Self(Uuid::max());
+
             /// Makes a fresh id, later in order than all made before in this process.
             pub fn new() -> Self {
                 Self(Uuid::now_v7())

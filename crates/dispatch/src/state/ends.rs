@@ -6,7 +6,7 @@ use modelyard_types::RequestId;
 
 use super::{State, Whereabouts};
 use crate::effects::Effects;
-use crate::job::{Cancel, Outcome};
+use crate::job::{Cancel, Class, Outcome};
 use crate::port::Command;
 use crate::seat::SeatId;
 
@@ -110,6 +110,29 @@ impl State {
             refused += 1;
         }
         refused
+    }
+
+    /// Ends the direct jobs that wait for a seat, and hands back the batch ones.
+    pub(crate) fn turn_away(&mut self, reason: &str, effects: &mut Effects) -> usize {
+        let mut refused = 0;
+        while let Some(id) = self.queue.pop() {
+            let direct = self.jobs.get(&id).is_some_and(|held| held.rank.class == Class::Direct);
+            refused += usize::from(direct);
+            let outcome = if direct { Outcome::Refused(reason.to_owned()) } else { Outcome::HandedBack };
+            self.finish(id, outcome, effects);
+        }
+        refused
+    }
+
+    /// Hands back the batch jobs that wait for a seat; processes are asked for those they have not started, which follow.
+    pub(crate) fn hand_back(&mut self, effects: &mut Effects) {
+        self.hands_back = true;
+        while let Some(id) = self.queue.pop_batch() {
+            self.finish(id, Outcome::HandedBack, effects);
+        }
+        for seat in self.seats.keys().copied().collect::<Vec<_>>() {
+            self.recall(seat, effects);
+        }
     }
 
     /// Takes no more jobs and ends all that waits; what runs goes on.

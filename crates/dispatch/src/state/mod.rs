@@ -16,7 +16,7 @@ use modelyard_types::RequestId;
 use tokio::sync::oneshot;
 
 use crate::effects::Effects;
-use crate::job::{Job, Outcome, Refusal};
+use crate::job::{Class, Job, Outcome, Refusal};
 use crate::load::{LaneLoad, SeatLoad};
 use crate::pace::Pace;
 use crate::queue::{Queue, Rank};
@@ -34,7 +34,10 @@ pub(crate) struct State {
     idle: Vec<SeatId>,
     pace: Pace,
     closed: Option<String>,
-    taken: u64,
+    /// Whether batch jobs that come back from a seat go on to where they came from.
+    hands_back: bool,
+    /// Batch requests that were accepted and are not in the lane: their rows wait for a claim.
+    outside: i64,
 }
 
 /// A job in the lane.
@@ -65,7 +68,8 @@ impl State {
             idle: Vec::new(),
             pace: Pace::default(),
             closed: None,
-            taken: 0,
+            hands_back: false,
+            outside: 0,
         }
     }
 
@@ -82,14 +86,13 @@ impl State {
             effects.refused = Some(job);
             return Err(refusal);
         }
-        self.taken += 1;
         let id = job.id;
-        let rank = Rank { class: job.class, priority: job.priority, number: self.taken };
+        let rank = Rank { class: job.class, priority: job.priority, id };
         self.jobs.insert(id, Held { job, rank, since: now, whereabouts: Whereabouts::Queue, lost: 0 });
         match seat {
             Some(seat) => self.hand_over(seat, id, now, effects),
             None => {
-                self.queue.insert(rank, id);
+                self.queue.insert(rank);
                 effects.nudge = true;
             }
         }
@@ -104,10 +107,54 @@ impl State {
         if self.jobs.contains_key(&job.id) {
             return Err(Refusal::Duplicate);
         }
-        if !has_seat && self.queue.len() >= self.settings.max_queue {
-            return Err(Refusal::Full { size: self.settings.max_queue });
+        // A batch request was accepted when its row was written.
+        if has_seat || job.class == Class::Batch {
+            return Ok(());
+        }
+        let LaneSettings { max_queue, max_direct, .. } = self.settings;
+        if self.queue.direct() >= max_direct {
+            return Err(Refusal::Full { size: max_direct });
+        }
+        if self.waiting() >= max_queue {
+            return Err(Refusal::Full { size: max_queue });
         }
         Ok(())
+    }
+
+    /// Makes room for so many batch requests whose rows are about to be written, or says why there is none.
+    pub(crate) fn reserve(&mut self, count: usize) -> Result<(), Refusal> {
+        if let Some(reason) = &self.closed {
+            return Err(Refusal::Closed(reason.clone()));
+        }
+        let LaneSettings { max_queue, max_batch, .. } = self.settings;
+        let batch = self.waiting() - self.queue.direct();
+        let most = max_queue.min(max_batch);
+        if count > most {
+            return Err(Refusal::Never { size: most });
+        }
+        if batch + count > max_batch {
+            return Err(Refusal::Full { size: max_batch });
+        }
+        if self.waiting() + count > max_queue {
+            return Err(Refusal::Full { size: max_queue });
+        }
+        self.outside += i64::try_from(count).unwrap_or(i64::MAX);
+        Ok(())
+    }
+
+    /// So many fewer batch requests wait outside: they came in, or are not to run.
+    pub(crate) fn come_in(&mut self, count: usize) {
+        self.outside -= i64::try_from(count).unwrap_or(i64::MAX);
+    }
+
+    /// How many batch requests wait outside, counted anew.
+    pub(crate) fn set_outside(&mut self, count: i64) {
+        self.outside = count;
+    }
+
+    /// All that waits, here or outside.
+    fn waiting(&self) -> usize {
+        self.queue.len() + usize::try_from(self.outside).unwrap_or(0)
     }
 
     /// Ends a job.
@@ -123,8 +170,11 @@ impl State {
             return self.finish(id, Outcome::Refused(reason), effects);
         }
         if let Some(held) = self.jobs.get_mut(&id) {
+            if self.hands_back && held.rank.class == Class::Batch {
+                return self.finish(id, Outcome::HandedBack, effects);
+            }
             held.whereabouts = Whereabouts::Queue;
-            self.queue.insert(held.rank, id);
+            self.queue.insert(held.rank);
         }
     }
 
@@ -142,6 +192,8 @@ impl State {
         LaneLoad {
             waiting_direct: self.queue.direct(),
             waiting_batch: self.queue.len() - self.queue.direct(),
+            outside: u64::try_from(self.outside).unwrap_or(0),
+            is_quick: self.pace.is_quick(),
             oldest_wait: oldest.map(|since| now.saturating_duration_since(since)),
             running: live.iter().filter(|calls| **calls > 0).count(),
             ahead: live.iter().map(|calls| calls.saturating_sub(1)).sum(),

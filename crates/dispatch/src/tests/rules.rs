@@ -394,3 +394,57 @@ fn a_hundred_thousand_jobs_wait_and_expire() {
     assert_eq!(yard.lane.refuse_waiting("enough"), 50_000);
     assert!((0..100_000).all(|name| yard.outcomes(name).len() == 1));
 }
+
+#[test]
+fn room_for_batch_requests_is_counted_in_the_lane_and_outside() {
+    let mut yard = Yard::new(LaneSettings { max_queue: 10, max_direct: 3, max_batch: 8, ..LaneSettings::default() });
+    let full = |size| Err(Refusal::Full { size });
+    assert_eq!(yard.lane.reserve(9), Err(Refusal::Never { size: 8 }));
+    assert_eq!(yard.lane.reserve(6), Ok(()));
+    assert_eq!(yard.lane.reserve(3), full(8));
+    assert_eq!(yard.lane.load().outside, 6);
+    for _ in 0..2 {
+        yard.lane.come_in(1);
+        yard.submit(Class::Batch, 1).unwrap();
+    }
+    assert_eq!((yard.lane.load().outside, yard.lane.load().waiting_batch), (4, 2));
+    for _ in 0..3 {
+        yard.submit(Class::Direct, 1).unwrap();
+    }
+    assert_eq!(yard.submit(Class::Direct, 1), Err(Refusal::Full { size: 3 }));
+    assert_eq!(yard.lane.reserve(2), full(10));
+    assert_eq!(yard.lane.reserve(1), Ok(()));
+    yard.lane.come_in(5);
+    yard.lane.set_outside(1);
+    assert_eq!(yard.lane.reserve(4), Ok(()));
+    yard.lane.close("gone");
+    assert_eq!(yard.lane.reserve(1), Err(Refusal::Closed("gone".into())));
+}
+
+#[test]
+fn who_is_turned_away_is_direct_and_batch_requests_go_back_to_their_rows() {
+    let mut yard = Yard::new(LaneSettings::default());
+    let (direct, batch) = (yard.direct(), yard.submit(Class::Batch, 1).unwrap());
+    assert_eq!(yard.lane.turn_away("suspended"), 1);
+    assert_eq!(yard.outcomes(direct), [Outcome::Refused("suspended".into())]);
+    assert_eq!(yard.outcomes(batch), [Outcome::HandedBack]);
+}
+
+#[test]
+fn handing_back_takes_what_has_not_started_from_processes_too() {
+    let mut yard = Yard::quick(4, 1);
+    let (direct, running) = (yard.direct(), yard.submit(Class::Batch, 1).unwrap());
+    yard.run(0);
+    yard.start(0);
+    let (ahead, waiting) = (yard.submit(Class::Batch, 1).unwrap(), yard.direct());
+    assert_eq!(yard.outcomes(direct).len(), 1);
+    yard.lane.hand_back();
+    assert_eq!(yard.outcomes(ahead), []);
+    for ticket in yard.told(0, |told| told.recalls.clone()) {
+        assert!(yard.drop_call(0, ticket));
+    }
+    assert_eq!(yard.outcomes(ahead), [Outcome::HandedBack]);
+    assert_eq!((yard.outcomes(running), yard.outcomes(waiting)), (vec![], vec![]));
+    yard.end(0, answer());
+    assert_eq!(yard.outcomes(running), [answer()]);
+}
