@@ -11,6 +11,7 @@ use modelyard_types::fields::check_depth;
 use modelyard_types::logs::LogsCreate;
 use modelyard_types::organizations::{OrganizationCreate, OrganizationUpdate};
 use modelyard_types::projects::{ProjectCreate, ProjectUpdate};
+use modelyard_types::requests::DeploymentRequestUpdate;
 use modelyard_types::versions::{DeploymentVersionCreate, DeploymentVersionUpdate};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -42,7 +43,7 @@ macro_rules! checked {
     };
 }
 checked! {
-    DeploymentCreate, DeploymentUpdate, DeploymentVersionCreate, DeploymentVersionUpdate;
+    DeploymentCreate, DeploymentUpdate, DeploymentVersionCreate, DeploymentVersionUpdate, DeploymentRequestUpdate;
     OrganizationCreate, OrganizationUpdate, ProjectCreate, ProjectUpdate, LogsCreate
 }
 

@@ -39,8 +39,7 @@ impl Lanes {
     }
 
     /// The lane of a version, with settings in force from now on.
-    pub(crate) fn of(&self, version: VersionId, max_queue: usize) -> Arc<Lane> {
-        let settings = LaneSettings { max_queue, ..LaneSettings::default() };
+    pub(crate) fn of(&self, version: VersionId, settings: LaneSettings) -> Arc<Lane> {
         let mut lanes = self.lock();
         if let Some(lane) = lanes.get(&version) {
             lane.set(settings);
@@ -63,6 +62,11 @@ impl Lanes {
         if let Some(lane) = lane {
             lane.close(reason);
         }
+    }
+
+    /// All lanes.
+    pub(crate) fn all(&self) -> Vec<(VersionId, Arc<Lane>)> {
+        self.lock().iter().map(|(version, lane)| (*version, lane.clone())).collect()
     }
 
     /// The versions for which requests had to wait since the last call.

@@ -23,6 +23,7 @@ mod testing;
 mod versions;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use modelyard_objects::Objects;
@@ -33,8 +34,10 @@ use tokio::sync::Notify;
 use catalogue::Catalogue;
 use lanes::Lanes;
 use log_sink::LogSink;
-pub use requests::{Answer, DirectRequest, Ended, RequestFilter, RequestView};
-use requests::{Live, Recorder};
+use requests::{Acceptor, Arriving, Live, Recorder};
+pub use requests::{
+    Among, Answer, BatchAnswer, BatchRequest, DirectRequest, Ended, RequestFilter, RequestView, Streamed, Updating,
+};
 use running::Fleet;
 pub use settings::Settings;
 
@@ -56,7 +59,10 @@ pub(crate) struct Inner {
     pub(crate) catalogue: Catalogue,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) live: Live,
+    pub(crate) arriving: Arriving,
     pub(crate) recorder: Recorder,
+    pub(crate) acceptor: Acceptor,
+    draining: AtomicBool,
     pub(crate) log_sink: LogSink,
     pub(crate) fleet: Fleet,
     pub(crate) nudges: Nudges,
@@ -69,9 +75,17 @@ pub(crate) struct Inner {
 #[derive(Default)]
 pub(crate) struct Nudges {
     pub(crate) scaling: Arc<Notify>,
+    pub(crate) feeding: Notify,
     pub(crate) builds: Notify,
     pub(crate) environment_builds: Notify,
     pub(crate) cleaning: Notify,
+}
+
+impl Inner {
+    /// Whether this server stops: it claims nothing any more.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
 }
 
 impl Control {
@@ -99,7 +113,10 @@ impl Control {
             catalogue,
             lanes,
             live: Live::default(),
+            arriving: Arriving::default(),
             recorder: Recorder::new(),
+            acceptor: Acceptor::default(),
+            draining: AtomicBool::new(false),
             log_sink: LogSink::default(),
             fleet: Fleet::default(),
             nudges,
@@ -112,6 +129,10 @@ impl Control {
     /// writes down what is known. Nothing new may be asked of it afterwards.
     pub async fn shut_down(&self, grace: Duration) {
         let patience = tokio::time::Instant::now() + grace;
+        self.0.draining.store(true, Ordering::Release);
+        for (_, lane) in self.0.lanes.all() {
+            lane.hand_back();
+        }
         while !self.0.live.is_empty() && tokio::time::Instant::now() < patience {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -132,9 +132,25 @@ impl Lane {
         self.lock().come_in(count);
     }
 
-    /// How many batch requests wait outside, counted anew.
-    pub fn set_outside(&self, count: i64) {
-        self.lock().set_outside(count);
+    /// So many batch requests that were here wait outside again.
+    pub fn go_out(&self, count: usize) {
+        self.lock().go_out(count);
+    }
+
+    /// Whether batch requests wait outside, and fewer than `low` here.
+    pub fn is_hungry(&self, low: usize) -> bool {
+        self.lock().is_hungry(low)
+    }
+
+    /// A mark of the present count of those outside, for [`set_outside`](Self::set_outside).
+    pub fn outside_mark(&self) -> u64 {
+        self.lock().outside_mark()
+    }
+
+    /// How many batch requests wait outside, counted anew. Nothing happens when requests came or went since the mark was
+    /// taken: then nobody knows whether they are in the count.
+    pub fn set_outside(&self, count: i64, mark: u64) {
+        self.lock().set_outside(count, mark);
     }
 
     /// Closes the lane for good: what waits or comes is refused, what runs goes on. Says how many were refused.

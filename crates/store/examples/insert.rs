@@ -82,6 +82,7 @@ fn request(at: usize) -> (Request, RequestData) {
         epoch: 1,
         retries: 0,
         priority: 1,
+        user_id: None,
     };
     let text = bytes::Bytes::from_static(br#"{"a": 5.1, "b": 3.5, "c": 1.4, "d": 0.2}"#);
     let data = RequestData { request_data: Some(text.clone()), result: Some(text), ..RequestData::default() };

@@ -60,6 +60,8 @@ pub mod can {
         RequestsCreate = "deployments.versions.requests.create",
         RequestsList = "deployments.versions.requests.list",
         RequestsGet = "deployments.versions.requests.get",
+        RequestsUpdate = "deployments.versions.requests.update",
+        RequestsDelete = "deployments.versions.requests.delete",
         EnvironmentsList = "environments.list",
         EnvironmentsGet = "environments.get",
         EnvironmentRevisionsList = "environments.revisions.list",

@@ -91,6 +91,45 @@ pub mod direct_timeout {
     pub const MAXIMUM: i64 = 3600;
 }
 
+/// Timeouts of batch requests, in seconds, from the start of each (semantics 4.2).
+pub mod batch_timeout {
+    /// When none is given.
+    pub const DEFAULT: i64 = 14_400;
+    /// The shortest.
+    pub const MINIMUM: i64 = 10;
+    /// The longest.
+    pub const MAXIMUM: i64 = 172_800;
+}
+
+/// The body of `deployment_requests_update`: all that can be changed is that it is called off.
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeploymentRequestUpdate {
+    /// `cancelled`
+    pub status: String,
+}
+
+impl DeploymentRequestUpdate {
+    /// The rules that need nothing but the body.
+    pub fn check(&self) -> Result<(), String> {
+        if self.status != RequestStatus::Cancelled.as_str() {
+            return Err(format!("status can only be set to 'cancelled', but got '{}'", self.status));
+        }
+        Ok(())
+    }
+}
+
+/// An accepted batch request.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[expect(missing_docs, reason = "the contract's words")]
+pub struct DeploymentRequestBatchCreateResponse {
+    pub id: RequestId,
+    pub deployment: String,
+    pub version: String,
+    pub status: RequestStatus,
+    pub time_created: RequestTime,
+}
+
 /// The answer of a direct request.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct DeploymentRequestCreateResponse<'a> {

@@ -89,8 +89,6 @@ pub mod defaults {
     pub const RETENTION_TIME: i64 = 604_800;
     /// Requests that may wait.
     pub const MAXIMUM_QUEUE_SIZE: i64 = 100_000;
-    /// Direct requests that may wait, for clients that know two queues.
-    pub const MAXIMUM_QUEUE_SIZE_EXPRESS: i64 = 100;
     /// The kind of instance.
     pub const INSTANCE_TYPE: &str = "2048mb";
 }

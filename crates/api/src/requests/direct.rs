@@ -11,7 +11,7 @@ use crate::App;
 use crate::access::OnDeployment;
 use crate::error::{Refusal, Result};
 use crate::path::PathValues;
-use crate::payload::{self, Payload};
+use crate::payload::{self, IdempotencyKey, Payload};
 use crate::query::{FromQuery, Query, Values};
 
 /// How a direct request is run.
@@ -24,6 +24,23 @@ pub(super) struct How {
     /// 0 goes before 1, the default.
     #[param(value_type = Option<i64>)]
     priority: u8,
+}
+
+/// How a creation may be repeated.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it only describes the header for the document")]
+pub(super) struct Repeat {
+    /// Up to 255 characters of the caller's choice. Within a day the same key gets the first answer, and nothing is run again.
+    #[param(rename = "Idempotency-Key")]
+    idempotency_key: Option<String>,
+}
+
+impl How {
+    pub(super) fn request(self, payload: Payload, key: Option<String>) -> DirectRequest {
+        let Payload { bytes: body, text } = payload;
+        DirectRequest { body, text, timeout: self.timeout, priority: self.priority, key }
+    }
 }
 
 impl FromQuery for How {
@@ -39,31 +56,33 @@ async fn run(
     on: &OnDeployment<can::RequestsCreate>,
     version: Option<&str>,
     how: How,
+    key: Option<String>,
     payload: Payload,
 ) -> Result<Response> {
-    let new = DirectRequest { body: payload.bytes, text: payload.text, timeout: how.timeout, priority: how.priority };
     let deployment = &on.deployment.name;
+    let new = how.request(payload, key);
     let answer = app.control().direct_request(&on.actor, &on.project, deployment, version, new).await?;
-    Ok(payload::answer(answer))
+    Ok(payload::answer(&answer))
 }
 
 /// Make a direct request to the default version of a deployment.
 #[utoipa::path(post, path = "/projects/{project_name}/deployments/{deployment_name}/requests", tag = "Requests",
-    params(How), request_body(description = "The fields of the request, a list of such, or text.",
+    params(How, Repeat), request_body(description = "The fields of the request, a list of such, or text.",
         content((serde_json::Value = "application/json"), (String = "text/plain"))),
     responses((status = 200, body = DeploymentRequestCreateResponse)))]
 pub(super) async fn deployment_requests_create(
     State(app): State<App>,
     on: OnDeployment<can::RequestsCreate>,
     Query(how): Query<How>,
+    IdempotencyKey(key): IdempotencyKey,
     payload: Payload,
 ) -> Result<Response> {
-    run(&app, &on, None, how, payload).await
+    run(&app, &on, None, how, key, payload).await
 }
 
 /// Make a direct request to a version.
 #[utoipa::path(post, path = "/projects/{project_name}/deployments/{deployment_name}/versions/{version}/requests",
-    tag = "Requests", params(How), request_body(description = "The fields of the request, a list of such, or text.",
+    tag = "Requests", params(How, Repeat), request_body(description = "The fields of the request, a list of such, or text.",
         content((serde_json::Value = "application/json"), (String = "text/plain"))),
     responses((status = 200, body = DeploymentRequestCreateResponse)))]
 pub(super) async fn deployment_version_requests_create(
@@ -71,8 +90,9 @@ pub(super) async fn deployment_version_requests_create(
     on: OnDeployment<can::RequestsCreate>,
     path: PathValues,
     Query(how): Query<How>,
+    IdempotencyKey(key): IdempotencyKey,
     payload: Payload,
 ) -> Result<Response> {
     let version = path.name("versions", Kind::DeploymentVersion)?;
-    run(&app, &on, Some(&version), how, payload).await
+    run(&app, &on, Some(&version), how, key, payload).await
 }

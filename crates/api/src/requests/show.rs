@@ -42,7 +42,7 @@ fn as_json(data: Option<Bytes>, plain: bool) -> Result<Option<Box<RawValue>>> {
     Ok(Some(value.map_err(|cause| Error::internal("reading request data", cause))?))
 }
 
-fn detailed(view: RequestView, metadata_only: bool) -> Result<DeploymentRequestDetail> {
+pub(super) fn detailed(view: RequestView, metadata_only: bool) -> Result<DeploymentRequestDetail> {
     let request = view.request;
     let (request_data, result) = if metadata_only {
         (None, None)

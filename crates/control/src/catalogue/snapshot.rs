@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use modelyard_dispatch::Lane;
-use modelyard_store::Environment;
+use modelyard_dispatch::{Lane, LaneSettings};
 use modelyard_store::catalogue::{ProjectState, VersionState};
+use modelyard_store::{Environment, Version};
 use modelyard_types::fields::{Field, PayloadType};
 use modelyard_types::instance_types::InstanceType;
 use modelyard_types::versions::{RetentionMode, ScalingStrategy, VersionStatus};
@@ -170,6 +170,11 @@ impl ProjectSnapshot {
 }
 
 impl VersionSnapshot {
+    /// Whether requests can run now: it has code that works, and may have instances.
+    pub(crate) fn takes_requests(&self) -> bool {
+        self.code.is_some() && self.status == VersionStatus::Available && self.maximum_instances > 0
+    }
+
     /// Bytes of memory of an instance.
     pub(crate) fn memory_bytes(&self) -> u64 {
         self.instance_type.memory_mb.unsigned_abs() << 20
@@ -206,7 +211,18 @@ impl VersionSnapshot {
             instance_type: InstanceType::parse(&version.instance_type).unwrap_or(InstanceType { memory_mb: 256 }),
             generation: u64::try_from(version.generation).unwrap_or(0),
             code,
-            lane: lanes.of(version.id, usize::try_from(version.maximum_queue_size).unwrap_or(usize::MAX)),
+            lane: lanes.of(version.id, queue_limits(&version)),
         }
+    }
+}
+
+/// How many requests of a version may wait: in all, and of each kind.
+fn queue_limits(version: &Version) -> LaneSettings {
+    let count = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+    LaneSettings {
+        max_queue: count(version.maximum_queue_size),
+        max_direct: count(version.maximum_queue_size_express),
+        max_batch: count(version.maximum_queue_size_batch),
+        ..LaneSettings::default()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use modelyard_store::leftovers::{self, Leftover};
-use modelyard_store::{Tx, requests};
+use modelyard_store::{Tx, idempotency, outbox, requests};
 use modelyard_types::{Result, Timestamp};
 
 use crate::Inner;
@@ -13,6 +13,8 @@ use crate::running::folder_of_package;
 
 /// How often to look without a nudge.
 const PAUSE: Duration = Duration::from_secs(30);
+/// How long keys and messages are kept.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Rows a step takes at the most.
 const STEP: i64 = 1_000;
 
@@ -59,7 +61,10 @@ async fn clear_one(control: &Inner, leftover: &Leftover) -> Result<()> {
                 let audit = modelyard_store::audit::delete_of_project(&mut tx, *id, STEP).await?;
                 let deleted = requests::delete_of_project(&mut tx, *id, STEP).await?;
                 let done = finish(control, tx, deleted).await?;
-                done && audit == 0 && control.logs.delete_of_project(*id, STEP).await? == 0
+                let mut tx = control.store.begin().await?;
+                let keys = idempotency::delete_of_project(&mut tx, *id, STEP).await?;
+                tx.commit().await?;
+                done && audit == 0 && keys == 0 && control.logs.delete_of_project(*id, STEP).await? == 0
             }
             Leftover::Object(key) => {
                 if !leftovers::is_object_used(&control.store, key).await? {
@@ -139,7 +144,22 @@ pub(super) async fn expired(control: Arc<Inner>) -> Result<()> {
             break;
         }
     }
+    forget_keys(&control).await?;
     let until = Timestamp::now().minus(control.settings.log_retention).0 * 1_000;
     while control.logs.delete_before(until, STEP).await? > 0 {}
     Ok(())
+}
+
+/// Deletes keys past their day, and messages that nobody fetched within one.
+async fn forget_keys(control: &Inner) -> Result<()> {
+    let until = Timestamp::now().minus(DAY);
+    loop {
+        let mut tx = control.store.begin().await?;
+        let keys = idempotency::delete_before(&mut tx, until, STEP).await?;
+        let messages = outbox::delete_before(&mut tx, until, STEP).await?;
+        tx.commit().await?;
+        if keys + messages == 0 {
+            return Ok(());
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use modelyard_store::leftovers::{self, Leftover};
 use modelyard_store::{Life, Store, requests, servers};
 use modelyard_types::{Error, Result, Timestamp};
 use tokio::time::timeout;
@@ -13,6 +14,8 @@ use crate::Inner;
 const DEAD_AFTER: Duration = Duration::from_secs(15);
 /// How long one heartbeat may take: a database that hangs must not hang those after it.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Requests that are settled in one transaction.
+const STEP: i64 = 1_000;
 /// What callers read of requests whose server died.
 const REASON: &str = "The server stopped while the request was running";
 
@@ -45,13 +48,32 @@ async fn beat(store: &Store, life: Life) -> Result<()> {
 pub(crate) async fn take_over(store: &Store, life: Life) -> Result<()> {
     let now = Timestamp::now();
     let dead_since = now.minus(DEAD_AFTER);
+    let ended = take_over_requests(store, life, dead_since, now).await?;
     let mut tx = store.begin().await?;
-    let ended = requests::end_orphans(&mut tx, life, dead_since, now, REASON).await?;
     let revisions = modelyard_store::revisions::requeue(&mut tx, life, dead_since).await?;
     let builds = modelyard_store::environments::builds::requeue(&mut tx, life, dead_since).await?;
     tx.commit().await?;
-    if ended + revisions + builds > 0 {
+    if ended > 0 || revisions + builds > 0 {
         tracing::info!(requests = ended, revisions, builds, "took over what a server that is gone left open");
     }
     Ok(())
+}
+
+/// Ends the open requests of lives that are over, or puts them back, in steps.
+async fn take_over_requests(store: &Store, life: Life, dead_since: Timestamp, now: Timestamp) -> Result<usize> {
+    let mut settled = 0;
+    loop {
+        let mut tx = store.begin().await?;
+        let (count, ended) = requests::end_orphans(&mut tx, life, dead_since, now, REASON, STEP).await?;
+        for object in ended.objects {
+            leftovers::note(&mut tx, Leftover::Object(object)).await?;
+        }
+        fail::fail_point!("orphans-before-commit");
+        tx.commit().await?;
+        fail::fail_point!("orphans-after-commit");
+        settled += count;
+        if (count as i64) < STEP {
+            return Ok(settled);
+        }
+    }
 }

@@ -4,6 +4,7 @@
 mod builds;
 mod cleaning;
 mod environment_builds;
+mod feeding;
 mod heartbeat;
 mod old_environments;
 mod scaling;
@@ -84,7 +85,12 @@ pub(crate) fn start(control: &Control) {
     let it = inner.clone();
     inner.writers.keep("recorder", move || {
         let it = it.clone();
-        async move { it.recorder.run(&it.store, &it.objects).await }
+        async move { it.recorder.run(&it.store, &it.objects, &it.nudges.cleaning).await }
+    });
+    let it = inner.clone();
+    inner.writers.keep("acceptor", move || {
+        let it = it.clone();
+        async move { it.acceptor.run(&it).await }
     });
     let it = inner.clone();
     inner.writers.keep("log writer", move || {
@@ -94,6 +100,11 @@ pub(crate) fn start(control: &Control) {
     every(&inner, "catalogue", Duration::from_secs(1), heartbeat::look_for_changes);
     every(&inner, "heartbeat", Duration::from_secs(5), heartbeat::step);
     every(&inner, "request sweep", Duration::from_millis(250), sweep::step);
+    every(&inner, "cancelled elsewhere", Duration::from_secs(1), feeding::cancelled_elsewhere);
+    let it = inner.clone();
+    inner.loops.keep("feeding", move || feeding::run(it.clone()));
+    let it = inner.clone();
+    inner.loops.keep("lost requests", move || feeding::look_for_lost(it.clone()));
     every(&inner, "expired requests", Duration::from_secs(60), cleaning::expired);
     let it = inner.clone();
     inner.loops.keep("scaling", move || scaling::run(it.clone()));

@@ -96,7 +96,7 @@ fn load(control: &Inner, id: VersionId, known: Option<&Place>, now: Timestamp) -
     load
 }
 
-/// Ends what waits for a version that may have no instance any more: nobody would ever run it.
+/// Ends the direct requests that wait for a version that may have no instance now; batch requests wait on in their rows.
 fn refuse_if_barred((project, deployment, version): &Place) {
     let reason = match &project.suspended {
         Some(reason) => reason.clone(),
@@ -104,7 +104,7 @@ fn refuse_if_barred((project, deployment, version): &Place) {
         None if version.code.is_none() => format!("Version '{}' has no code that can run", version.name),
         None => return,
     };
-    version.lane.refuse_waiting(&reason);
+    version.lane.turn_away(&reason);
 }
 
 /// Ends what waits for an instance that this host will never have room for.

@@ -13,10 +13,11 @@ const WORTH_A_ROW: Duration = Duration::from_secs(1);
 pub(super) async fn step(control: Arc<Inner>) -> Result<()> {
     let now = Timestamp::now();
     let old = now.minus(WORTH_A_ROW);
-    for request in control.live.filter(|request| request.created <= old) {
-        if request.deadline() <= now {
+    for request in control.live.filter(|request| request.id.made_at() <= old) {
+        request.insist_on_cancel(now);
+        if request.deadline().is_some_and(|deadline| deadline <= now) {
             request.expire(now);
-        } else {
+        } else if !request.is_batch() {
             request.record_unended();
         }
     }

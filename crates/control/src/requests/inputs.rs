@@ -13,7 +13,7 @@ pub(crate) const TEXT: u8 = 1;
 pub(crate) const LIST: u8 = 2;
 
 /// The most items of a list payload.
-const MAX_ITEMS: usize = 250;
+pub(super) const MAX_ITEMS: usize = 250;
 
 /// Checks a body against the deployment's input; gives what is sent to the worker, with the flags of the call.
 ///

@@ -1,6 +1,6 @@
 //! The table of requests that have not ended: what get and list show beside the rows of those that have.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use modelyard_types::RequestId;
@@ -51,5 +51,23 @@ impl Live {
     fn shard<T>(&self, id: RequestId, act: impl FnOnce(&mut HashMap<RequestId, Arc<LiveRequest>>) -> T) -> T {
         let at = usize::from(id.0.as_bytes()[15]) % SHARDS;
         act(&mut self.shards[at].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Batch requests that were claimed and are not in the table of live ones yet.
+#[derive(Default)]
+pub(crate) struct Arriving(Mutex<HashSet<RequestId>>);
+
+impl Arriving {
+    pub(crate) fn add(&self, ids: impl Iterator<Item = RequestId>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
+    }
+
+    pub(crate) fn remove(&self, id: RequestId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    pub(crate) fn holds(&self, id: RequestId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }
 }

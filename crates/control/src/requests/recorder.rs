@@ -4,15 +4,20 @@
 //! there is always room for a record, and when the database is slow new requests wait. Records are never dropped, but
 //! for one that the database refuses for what is in it: it would hold up all others for ever.
 
+mod group;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use modelyard_objects::Objects;
-use modelyard_store::{Request, RequestData, Store, requests};
-use modelyard_types::{Error, RequestId, Result};
+use modelyard_store::requests::{Ending, Release, Start};
+use modelyard_store::{Request, RequestData, Store};
+use modelyard_types::requests::RequestStatus;
+use modelyard_types::{Error, ProjectId, RequestId, Result};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+
+pub(super) use group::{MAX_INLINE, spill};
 
 use crate::loops::caught;
 
@@ -26,17 +31,31 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const GROUP: usize = 1_000;
 /// How long a record may wait for company.
 const LINGER: Duration = Duration::from_millis(10);
-/// Data and results above this are objects, not rows.
-pub(super) const MAX_INLINE: usize = 64 << 10;
 
-type Row = (Request, RequestData);
+pub(super) type Row = (Request, RequestData);
+/// Room for a request, given back when nothing of it is left to write.
+pub(crate) type Permit = OwnedSemaphorePermit;
+
+/// The only trace of a request that keeps nothing: its end stands with the key it was made with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyEnd {
+    pub(crate) project: ProjectId,
+    pub(crate) key_hash: [u8; 32],
+    pub(crate) status: RequestStatus,
+}
 
 /// Something to write down.
 pub(crate) enum Record {
-    /// The request as it stands; replaces an earlier record of it.
-    Put(Box<Row>, Option<OwnedSemaphorePermit>),
-    /// The request leaves no trace: its retention is none, but an earlier record of it was written.
-    Forget(RequestId, Option<OwnedSemaphorePermit>),
+    /// The direct request as it stands; replaces an earlier record of it.
+    Put(Box<Row>, Option<Permit>),
+    /// The request leaves no trace, though an earlier record of it was written.
+    Forget(RequestId, Option<KeyEnd>, Option<Permit>),
+    /// Work on a batch request has begun.
+    Start(Start),
+    /// A batch request ended.
+    End(Box<Ending>, Option<Permit>),
+    /// A batch request goes back to the queue.
+    Release(Release, Option<Permit>),
 }
 
 /// Takes records from anybody; one task writes them.
@@ -62,8 +81,8 @@ impl Recorder {
     }
 
     /// Room for a request with a body of that many bytes, and its record; waits as long as `patience` lasts.
-    pub(crate) async fn permit(&self, body: usize, patience: Duration) -> Result<OwnedSemaphorePermit> {
-        let weight = u32::try_from(body >> 10).unwrap_or(ROOM).saturating_add(BASE_WEIGHT).min(ROOM);
+    pub(crate) async fn permit(&self, body: usize, patience: Duration) -> Result<Permit> {
+        let weight = weight(body);
         if let Ok(permit) = self.room.clone().try_acquire_many_owned(weight) {
             return Ok(permit);
         }
@@ -72,6 +91,19 @@ impl Recorder {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(full()),
         }
+    }
+
+    /// Room for a batch request, if more than half of all is free: the rest is for callers who wait.
+    pub(crate) fn spare_permit(&self, body: usize) -> Option<Permit> {
+        if self.room.available_permits() <= (ROOM / 2) as usize {
+            return None;
+        }
+        self.room.clone().try_acquire_many_owned(weight(body)).ok()
+    }
+
+    /// Room for so many KiB more, if there is any.
+    pub(crate) fn more_room(&self, kib: u32) -> Option<Permit> {
+        self.room.clone().try_acquire_many_owned(kib).ok()
     }
 
     /// Takes a record; it will be written, however often the database has to be asked.
@@ -107,21 +139,20 @@ impl Recorder {
         self.barrier(PATIENCE).await
     }
 
-    /// Writes for ever; the one task that does.
-    pub(crate) async fn run(&self, store: &Store, objects: &Objects) {
+    /// Writes for ever; the one task that does. `tidy` is woken when objects are left to be removed.
+    pub(crate) async fn run(&self, store: &Store, objects: &Objects, tidy: &Notify) {
         loop {
-            let group = self.next_group();
-            if group.is_empty() {
+            let records = self.next_group();
+            if records.is_empty() {
                 self.nudge.notified().await;
                 continue;
             }
-            let count = group.len() as u64;
-            let written = caught(async {
-                write_group(store, objects, group).await;
-                Ok(())
-            });
-            if let Err(cause) = written.await {
-                tracing::error!(%cause, count, "requests are not written down");
+            let count = records.len() as u64;
+            let written = caught(async { Ok(group::write(store, objects, records).await) });
+            match written.await {
+                Ok(true) => tidy.notify_one(),
+                Ok(false) => {}
+                Err(cause) => tracing::error!(%cause, count, "requests are not written down"),
             }
             // Also then, or all who wait for these would wait for ever.
             self.written.send_modify(|done| *done += count);
@@ -146,80 +177,8 @@ impl Recorder {
     }
 }
 
-async fn write_group(store: &Store, objects: &Objects, group: Vec<Record>) {
-    let mut rows = Vec::with_capacity(group.len());
-    let mut forgotten = Vec::new();
-    let mut permits = Vec::with_capacity(group.len());
-    for record in group {
-        match record {
-            Record::Put(row, permit) => {
-                let (request, mut data) = *row;
-                spill(objects, &mut data.request_data, &mut data.request_key).await;
-                spill(objects, &mut data.result, &mut data.result_key).await;
-                rows.push((request, data));
-                permits.extend(permit);
-            }
-            Record::Forget(id, permit) => {
-                forgotten.push(id);
-                permits.extend(permit);
-            }
-        }
-    }
-    write_rows(store, &rows, &forgotten).await;
-    drop(permits);
-}
-
-/// Writes until it is written. When the database refuses the group for what is in it, each row goes by itself.
-async fn write_rows(store: &Store, rows: &[Row], forgotten: &[RequestId]) {
-    let mut pause = Duration::from_millis(50);
-    // A panic counts as a failure: the group must not be lost, nor those who wait for it.
-    while let Err(cause) = caught(commit(store, rows, forgotten)).await {
-        if !matches!(cause, Error::Internal(_)) {
-            tracing::error!(%cause, rows = rows.len(), "the database refuses some requests");
-            if let [(request, _)] = rows {
-                tracing::error!(request = %request.id, "this request is not written down");
-                return Box::pin(write_rows(store, &[], forgotten)).await;
-            }
-            for row in rows {
-                Box::pin(write_rows(store, std::slice::from_ref(row), &[])).await;
-            }
-            return Box::pin(write_rows(store, &[], forgotten)).await;
-        }
-        tracing::error!(%cause, rows = rows.len(), "requests could not be written; trying again");
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(5));
-    }
-}
-
-async fn commit(store: &Store, rows: &[Row], forgotten: &[RequestId]) -> Result<()> {
-    if rows.is_empty() && forgotten.is_empty() {
-        return Ok(());
-    }
-    let mut tx = store.begin().await?;
-    requests::record_many(&mut tx, rows).await?;
-    for id in forgotten {
-        requests::delete(&mut tx, *id).await?;
-    }
-    Ok(tx.commit().await?)
-}
-
-/// Moves large data from the row to an object.
-async fn spill(objects: &Objects, data: &mut Option<Bytes>, key: &mut Option<String>) {
-    let Some(bytes) = data.take_if(|bytes| bytes.len() > MAX_INLINE) else {
-        return;
-    };
-    let mut pause = Duration::from_millis(50);
-    loop {
-        match objects.put(bytes.clone()).await {
-            Ok(stored) => {
-                *key = Some(stored);
-                return;
-            }
-            Err(cause) => tracing::error!(%cause, "request data could not be stored; trying again"),
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(5));
-    }
+fn weight(body: usize) -> u32 {
+    u32::try_from(body >> 10).unwrap_or(ROOM).saturating_add(BASE_WEIGHT).min(ROOM)
 }
 
 #[cfg(test)]

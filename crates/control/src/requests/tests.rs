@@ -4,7 +4,9 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use modelyard_dispatch::{Call, FailureKind, Outcome, Seat, SeatId};
+use modelyard_types::RequestId;
 use modelyard_types::requests::RequestStatus;
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -53,7 +55,8 @@ impl Played {
 fn send(world: &World, place: &Place, body: &'static str) -> JoinHandle<Result<Answer>> {
     let (control, actor) = (world.control.clone(), Arc::new(world.by.clone()));
     let (project, deployment, version) = place.clone();
-    let new = DirectRequest { body: Bytes::from_static(body.as_bytes()), text: false, timeout: 300, priority: 1 };
+    let new =
+        DirectRequest { body: Bytes::from_static(body.as_bytes()), text: false, timeout: 300, priority: 1, key: None };
     tokio::spawn(
         async move { control.direct_request(&actor, &project, &deployment.name, Some(&version.name), new).await },
     )
@@ -61,7 +64,9 @@ fn send(world: &World, place: &Place, body: &'static str) -> JoinHandle<Result<A
 
 fn record(world: &World) {
     let control = world.control.clone();
-    tokio::spawn(async move { control.0.recorder.run(control.store(), control.objects()).await });
+    tokio::spawn(async move {
+        control.0.recorder.run(control.store(), control.objects(), &control.0.nudges.cleaning).await
+    });
 }
 
 async fn shown(world: &World, place: &Place, id: RequestId) -> Result<RequestView> {
@@ -161,7 +166,7 @@ async fn a_request_past_its_time_ends_even_if_its_lane_forgot_it() {
     let live = world.control.0.live.filter(|_| true).remove(0);
     let (id, played) = seat(&place);
     let ticket = played.next().await;
-    live.expire(live.deadline());
+    live.expire(live.deadline().unwrap());
     assert_eq!(answer.await.unwrap().unwrap().ended.error_message.as_deref(), Some("Request timed out"));
     place.2.lane.finished(id, ticket, Outcome::Result(Bytes::from_static(b"{}")));
 
@@ -169,7 +174,7 @@ async fn a_request_past_its_time_ends_even_if_its_lane_forgot_it() {
     until(|| !world.control.0.live.is_empty()).await;
     let live = world.control.0.live.filter(|_| true).remove(0);
     world.control.0.live.remove(live.id);
-    live.expire(live.deadline().plus(std::time::Duration::from_secs(60)));
+    live.expire(live.deadline().unwrap().plus(std::time::Duration::from_secs(60)));
     assert_eq!(forgotten.await.unwrap().unwrap().ended.error_message.as_deref(), Some("Request timed out"));
 }
 

@@ -1,6 +1,6 @@
 //! What get and list show: rows of requests that ended, and those that have not from the live table.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +8,10 @@ use bytes::Bytes;
 use modelyard_store::requests::{self, Scope};
 use modelyard_store::{Request, RequestData};
 use modelyard_types::requests::RequestStatus;
+use modelyard_types::versions::RetentionMode;
 use modelyard_types::{DeploymentId, Error, Kind, RequestId, Result, Timestamp, VersionId};
 
+use super::cancel::Among;
 use super::request::LiveRequest;
 use crate::Control;
 use crate::catalogue::ProjectSnapshot;
@@ -55,7 +57,7 @@ pub struct RequestFilter {
 impl RequestFilter {
     /// Whether a request passes, its project aside.
     fn passes(&self, request: &LiveRequest) -> bool {
-        let (status, _) = request.status();
+        let status = request.status();
         self.version.is_none_or(|id| id == request.version.id)
             && (self.statuses.is_empty() || self.statuses.contains(&status))
             && self.from.is_none_or(|from| request.id.made_at() >= from)
@@ -75,12 +77,35 @@ impl Control {
         metadata_only: bool,
     ) -> Result<RequestView> {
         let (request, data) = self.find_request(id, metadata_only).await?;
-        let here = request.project_id == project.id
-            && request.deployment_id == deployment
-            && version.is_none_or(|version| request.version_id == version);
-        if !here {
+        if !(Among { deployment, version }).holds(project, &request) {
             return Err(Error::NotFound(Kind::Request));
         }
+        self.with_data(project, request, data).await
+    }
+
+    /// Some requests of a deployment with their data, in the order they were asked for; one that is not there refuses all.
+    pub async fn collect_requests(
+        &self,
+        project: &Arc<ProjectSnapshot>,
+        among: Among,
+        ids: &[RequestId],
+    ) -> Result<Vec<RequestView>> {
+        let found = self.find_requests(project, among, ids).await?;
+        let mut views = HashMap::with_capacity(found.len());
+        for (request, data) in found {
+            views.insert(request.id, self.with_data(project, request, data).await?);
+        }
+        Ok(ids.iter().filter_map(|id| views.remove(id)).collect())
+    }
+
+    /// A request with its data, as far as its retention keeps it: while it waits the row holds more.
+    async fn with_data(
+        &self,
+        project: &Arc<ProjectSnapshot>,
+        request: Request,
+        data: RequestData,
+    ) -> Result<RequestView> {
+        let data = if request.retention_mode == RetentionMode::Full { data } else { RequestData::default() };
         let request_data = self.bytes_of(data.request_data, data.request_key).await?;
         let result = self.bytes_of(data.result, data.result_key).await?;
         let view = named(project, request).ok_or(Error::NotFound(Kind::Request))?;
@@ -99,7 +124,7 @@ impl Control {
         Ok((request, data.unwrap_or_default()))
     }
 
-    async fn bytes_of(&self, bytes: Option<Bytes>, key: Option<String>) -> Result<Option<Bytes>> {
+    pub(super) async fn bytes_of(&self, bytes: Option<Bytes>, key: Option<String>) -> Result<Option<Bytes>> {
         match (bytes, key) {
             (None, Some(key)) => Ok(Some(self.objects().get(&key).await?)),
             (bytes, _) => Ok(bytes),
@@ -113,7 +138,7 @@ impl Control {
         filter: &RequestFilter,
     ) -> Result<Vec<RequestView>> {
         let wanted = usize::try_from(filter.offset + filter.limit).unwrap_or(usize::MAX);
-        let live = self.0.live.filter(|request| request.project == project.id && filter.passes(request));
+        let live = self.0.live.filter(|request| request.request.project_id == project.id && filter.passes(request));
         let mut found: Vec<Request> = live.iter().map(|live| live.row().0).collect();
         self.0.recorder.catch_up().await?;
         if found.is_empty() {

@@ -14,7 +14,7 @@ pub(super) fn new_version(
     new: DeploymentVersionCreate,
 ) -> Result<Version> {
     let now = Timestamp::now();
-    let express = new.maximum_queue_size_express;
+    let queue = new.maximum_queue_size.unwrap_or(defaults::MAXIMUM_QUEUE_SIZE);
     let version = Version {
         id: VersionId::new(),
         deployment_id: deployment.id,
@@ -36,9 +36,10 @@ pub(super) fn new_version(
         scaling_strategy: new.scaling_strategy.unwrap_or_default(),
         request_retention_mode: new.request_retention_mode.unwrap_or_default(),
         request_retention_time: new.request_retention_time.unwrap_or(defaults::RETENTION_TIME),
-        maximum_queue_size: new.maximum_queue_size.or(express).unwrap_or(defaults::MAXIMUM_QUEUE_SIZE),
-        maximum_queue_size_express: express.unwrap_or(defaults::MAXIMUM_QUEUE_SIZE_EXPRESS),
-        maximum_queue_size_batch: new.maximum_queue_size_batch.unwrap_or(defaults::MAXIMUM_QUEUE_SIZE),
+        maximum_queue_size: queue,
+        // A version has one queue; clients that know two may give each kind a limit of its own within it.
+        maximum_queue_size_express: new.maximum_queue_size_express.unwrap_or(queue),
+        maximum_queue_size_batch: new.maximum_queue_size_batch.unwrap_or(queue),
         restart_request_interruption: new.restart_request_interruption.unwrap_or(false),
         monitoring: None,
         ports: Vec::new(),
@@ -74,13 +75,13 @@ pub(super) fn changed_version(mut version: Version, change: DeploymentVersionUpd
     version.scaling_strategy = change.scaling_strategy.or(version.scaling_strategy);
     version.request_retention_mode = change.request_retention_mode.or(version.request_retention_mode);
     version.request_retention_time = change.request_retention_time.or(version.request_retention_time);
-    if let Some(express) = change.maximum_queue_size_express.value() {
-        // Clients that know two queues set the one that direct requests wait in.
-        version.maximum_queue_size = *express;
-        version.maximum_queue_size_express = *express;
-    }
-    version.maximum_queue_size = change.maximum_queue_size.or(version.maximum_queue_size);
-    version.maximum_queue_size_batch = change.maximum_queue_size_batch.or(version.maximum_queue_size_batch);
+    // A limit that was never set apart from that of the whole queue follows it.
+    let whole = version.maximum_queue_size;
+    version.maximum_queue_size = change.maximum_queue_size.or(whole);
+    let follows = |limit: i64| if limit == whole { version.maximum_queue_size } else { limit };
+    let (express, batch) = (follows(version.maximum_queue_size_express), follows(version.maximum_queue_size_batch));
+    version.maximum_queue_size_express = change.maximum_queue_size_express.or(express);
+    version.maximum_queue_size_batch = change.maximum_queue_size_batch.or(batch);
     version.restart_request_interruption = change.restart_request_interruption.or(version.restart_request_interruption);
     check(&version)?;
     Ok(version)

@@ -38,6 +38,8 @@ pub(crate) struct State {
     hands_back: bool,
     /// Batch requests that were accepted and are not in the lane: their rows wait for a claim.
     outside: i64,
+    /// Counts the changes of that.
+    changes: u64,
 }
 
 /// A job in the lane.
@@ -70,6 +72,7 @@ impl State {
             closed: None,
             hands_back: false,
             outside: 0,
+            changes: 0,
         }
     }
 
@@ -138,18 +141,37 @@ impl State {
         if self.waiting() + count > max_queue {
             return Err(Refusal::Full { size: max_queue });
         }
-        self.outside += i64::try_from(count).unwrap_or(i64::MAX);
+        self.go_out(count);
         Ok(())
     }
 
     /// So many fewer batch requests wait outside: they came in, or are not to run.
     pub(crate) fn come_in(&mut self, count: usize) {
+        self.changes += 1;
         self.outside -= i64::try_from(count).unwrap_or(i64::MAX);
     }
 
-    /// How many batch requests wait outside, counted anew.
-    pub(crate) fn set_outside(&mut self, count: i64) {
-        self.outside = count;
+    /// So many batch requests that were here wait outside again.
+    pub(crate) fn go_out(&mut self, count: usize) {
+        self.changes += 1;
+        self.outside += i64::try_from(count).unwrap_or(i64::MAX);
+    }
+
+    /// Whether batch requests wait outside, and fewer than `low` here.
+    pub(crate) fn is_hungry(&self, low: usize) -> bool {
+        self.outside > 0 && self.queue.len() - self.queue.direct() < low
+    }
+
+    /// A mark of the present count of those outside.
+    pub(crate) fn outside_mark(&self) -> u64 {
+        self.changes
+    }
+
+    /// How many batch requests wait outside, counted anew, if nothing changed since the mark.
+    pub(crate) fn set_outside(&mut self, count: i64, mark: u64) {
+        if self.changes == mark {
+            self.outside = count;
+        }
     }
 
     /// All that waits, here or outside.

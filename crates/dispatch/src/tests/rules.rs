@@ -414,8 +414,11 @@ fn room_for_batch_requests_is_counted_in_the_lane_and_outside() {
     assert_eq!(yard.submit(Class::Direct, 1), Err(Refusal::Full { size: 3 }));
     assert_eq!(yard.lane.reserve(2), full(10));
     assert_eq!(yard.lane.reserve(1), Ok(()));
+    let before = yard.lane.outside_mark();
     yard.lane.come_in(5);
-    yard.lane.set_outside(1);
+    yard.lane.set_outside(7, before);
+    assert_eq!(yard.lane.load().outside, 0);
+    yard.lane.set_outside(1, yard.lane.outside_mark());
     assert_eq!(yard.lane.reserve(4), Ok(()));
     yard.lane.close("gone");
     assert_eq!(yard.lane.reserve(1), Err(Refusal::Closed("gone".into())));

@@ -2,6 +2,7 @@
 --
 -- A batch request that no server has claimed has life 0 and the server of all zeros.
 ALTER TABLE requests ADD COLUMN priority {int} NOT NULL DEFAULT 1;
+ALTER TABLE requests ADD COLUMN user_id {id};
 ALTER TABLE requests ADD COLUMN updates {bytes};
 ALTER TABLE requests ADD COLUMN updates_key TEXT;
 -- The last three columns are there so that SQLite need not look into the table to see what the condition says already.

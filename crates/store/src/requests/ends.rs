@@ -1,5 +1,6 @@
 //! Starts and ends of batch requests: changes of rows that are there, made only by the life and epoch that has claimed them.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 
 use modelyard_types::Timestamp;
@@ -90,7 +91,7 @@ const START: BulkUpdate = BulkUpdate {
     types: &[Type::Id, Type::Id, Type::Int, Type::Int, Type::Int, Type::Int],
     set: "status = 1, started_at = v.started_at, retries = v.retries",
     key: "id",
-    guard: "requests.status = 0 AND requests.server_id = v.server_id
+    guard: "requests.status < 2 AND requests.server_id = v.server_id
         AND requests.life = v.life AND requests.epoch = v.epoch",
     returning: "requests.id",
 };
@@ -158,16 +159,17 @@ pub async fn start_many(tx: &mut Tx, starts: &[Start]) -> Result<()> {
 }
 
 /// Writes ends, and what the outbox has of them. With retention `metadata` the data goes, with `none` the row.
-pub async fn end_many(tx: &mut Tx, endings: &[Ending]) -> Result<Ended> {
+pub async fn end_many<E: Borrow<Ending>>(tx: &mut Tx, endings: &[E]) -> Result<Ended> {
+    let endings: Vec<&Ending> = endings.iter().map(Borrow::borrow).collect();
     let mut ended = Ended::default();
     for ending in endings.iter().filter(|ending| ending.retention_mode == RetentionMode::None) {
         drop_row(tx, ending, &mut ended).await?;
     }
     let kept = endings.iter().filter(|ending| ending.retention_mode != RetentionMode::None);
-    let written: Vec<(RequestId,)> = END.update(tx, kept.flat_map(end_values).collect()).await?;
+    let written: Vec<(RequestId,)> = END.update(tx, kept.flat_map(|ending| end_values(ending)).collect()).await?;
     ended.ids.extend(written.into_iter().map(|(id,)| id));
     let told: HashSet<RequestId> = ended.ids.iter().copied().collect();
-    let (counted, late): (Vec<&Ending>, Vec<&Ending>) = endings.iter().partition(|it| told.contains(&it.id));
+    let (counted, late): (Vec<&Ending>, Vec<&Ending>) = endings.into_iter().partition(|it| told.contains(&it.id));
     for ending in counted.iter().filter(|it| it.retention_mode == RetentionMode::Metadata) {
         ended.objects.extend(ending.request_key.clone());
     }

@@ -8,7 +8,7 @@ mod record;
 pub(crate) mod sweep;
 
 use modelyard_types::Timestamp;
-use modelyard_types::ids::{DeploymentId, ProjectId, RequestId, RevisionId, ServerId, VersionId};
+use modelyard_types::ids::{DeploymentId, ProjectId, RequestId, RevisionId, ServerId, UserId, VersionId};
 use modelyard_types::requests::{RequestKind, RequestStatus};
 use modelyard_types::versions::RetentionMode;
 
@@ -75,6 +75,8 @@ row! {
         pub retries: i64,
         /// 0 goes before 1.
         pub priority: i64,
+        /// Who made it.
+        pub user_id: Option<UserId>,
     }
 }
 

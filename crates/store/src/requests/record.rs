@@ -1,5 +1,6 @@
 //! Writing requests in groups.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use crate::bulk::Bulk;
@@ -34,21 +35,18 @@ const RECORD: Bulk = Bulk {
 };
 
 /// Adds new requests; refused as a whole when one exists.
-pub async fn insert_many(tx: &mut Tx, requests: &[(Request, RequestData)]) -> Result<u64> {
-    INSERT.insert(tx, values_of(requests.iter())).await
+pub async fn insert_many<R: Borrow<(Request, RequestData)>>(tx: &mut Tx, requests: &[R]) -> Result<u64> {
+    INSERT.insert(tx, values_of(requests.iter().map(Borrow::borrow))).await
 }
 
 /// Writes requests as they stand, new ones or ones that were written as not final before.
 ///
 /// A final row is never changed, nor one of another server, life or later epoch: such requests are left out of the
 /// number of rows written. Of a request that is in the group twice, the last one counts.
-pub async fn record_many(tx: &mut Tx, requests: &[(Request, RequestData)]) -> Result<u64> {
-    let last: HashMap<_, _> = requests.iter().enumerate().map(|(at, (request, _))| (request.id, at)).collect();
-    let once = requests
-        .iter()
-        .enumerate()
-        .filter(|(at, (request, _))| last.get(&request.id) == Some(at))
-        .map(|(_, request)| request);
+pub async fn record_many<R: Borrow<(Request, RequestData)>>(tx: &mut Tx, requests: &[R]) -> Result<u64> {
+    let rows = || requests.iter().map(Borrow::borrow).enumerate();
+    let last: HashMap<_, _> = rows().map(|(at, (request, _))| (request.id, at)).collect();
+    let once = rows().filter(|(at, (request, _))| last.get(&request.id) == Some(at)).map(|(_, request)| request);
     RECORD.insert(tx, values_of(once)).await
 }
 

@@ -44,6 +44,7 @@ fn waiting(version: VersionId, priority: i64) -> (Request, RequestData) {
         epoch: 0,
         retries: 0,
         priority,
+        user_id: Some(UserId(Uuid::from_u128(9))),
     };
     (request, RequestData { request_data: Some("{}".into()), ..RequestData::default() })
 }

@@ -51,6 +51,7 @@ fn request(status: RequestStatus) -> (Request, RequestData) {
         epoch: 1,
         retries: 0,
         priority: 1,
+        user_id: None,
     };
     let data = RequestData { request_data: Some(r#"{"x":1.5}"#.into()), ..RequestData::default() };
     (request, data)

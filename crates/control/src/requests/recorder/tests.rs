@@ -1,7 +1,8 @@
 //! Nothing is lost when the database fails for a while, and records of a request keep their order.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use modelyard_store::Life;
+use bytes::Bytes;
+use modelyard_store::{Life, requests};
 use modelyard_types::requests::{RequestKind, RequestStatus};
 use modelyard_types::versions::RetentionMode;
 use modelyard_types::{DeploymentId, ProjectId, ServerId, Timestamp, VersionId};
@@ -24,7 +25,7 @@ impl Place {
         let objects = Objects::local(&folder.path().join("objects")).unwrap();
         let recorder = Arc::new(Recorder::new());
         let (its, its_store) = (recorder.clone(), store.clone());
-        tokio::spawn(async move { its.run(&its_store, &objects).await });
+        tokio::spawn(async move { its.run(&its_store, &objects, &Notify::new()).await });
         Self { folder, store, recorder, life: Life { server: ServerId::new(), number: 1 } }
     }
 
@@ -52,6 +53,8 @@ impl Place {
             life: self.life.number,
             epoch: 0,
             retries: 0,
+            priority: 1,
+            user_id: None,
         }
     }
 
@@ -82,7 +85,7 @@ async fn nothing_is_lost_while_the_database_fails() {
     for (at, request) in all.iter().enumerate() {
         place.put(request);
         if at == 0 {
-            place.recorder.push(Record::Forget(RequestId::new(), None));
+            place.recorder.push(Record::Forget(RequestId::new(), None, None));
         }
     }
     place.recorder.push(Record::Put(Box::new((all[0].clone(), RequestData::default())), Some(permit)));
@@ -107,7 +110,7 @@ async fn the_last_record_of_a_request_counts() {
         place.put(&kept);
         place.put(&gone);
     }
-    place.recorder.push(Record::Forget(gone.id, None));
+    place.recorder.push(Record::Forget(gone.id, None, None));
     place.recorder.catch_up().await.unwrap();
     assert_eq!(place.status(kept.id).await, Some(RequestStatus::Completed));
     assert_eq!(place.status(gone.id).await, None);

@@ -1,0 +1,222 @@
+//! The acceptor: writes new rows of requests, those of many callers in one commit, before their callers are answered.
+//!
+//! What it has taken goes on when its caller goes away: the rows are written, and run.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use modelyard_dispatch::Lane;
+use modelyard_store::{Request, idempotency, requests};
+use modelyard_types::requests::RequestKind;
+use modelyard_types::{Error, Result, Timestamp, VersionId};
+use tokio::sync::{Notify, oneshot};
+
+use super::feeding::{HUNGRY, LiveParts};
+use super::recorder::Row;
+use crate::Inner;
+use crate::loops::caught;
+
+/// Rows of one commit at the most.
+const GROUP: usize = 5_000;
+/// Rows that may wait for their commit: one more call is refused.
+const MOST_WAITING: usize = 100_000;
+/// How long a key finds the requests it made.
+pub(super) const KEY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Room in a version's queue, given back unless the rows come to be.
+pub(super) struct Reserved {
+    lane: Arc<Lane>,
+    count: usize,
+}
+
+impl Reserved {
+    pub(super) fn new(lane: &Arc<Lane>, count: usize) -> Result<Self> {
+        lane.reserve(count).map_err(super::refused)?;
+        Ok(Self { lane: lane.clone(), count })
+    }
+
+    /// The rows are there, and wait.
+    fn keep(mut self) {
+        self.count = 0;
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if self.count > 0 {
+            self.lane.come_in(self.count);
+        }
+    }
+}
+
+/// Rows to write, all or none.
+pub(super) struct Wish {
+    pub(super) rows: Vec<Row>,
+    /// What runs the rows; nothing for direct requests, which their caller runs.
+    pub(super) parts: Option<LiveParts>,
+    pub(super) reserved: Option<Reserved>,
+    pub(super) key: Option<idempotency::Key>,
+}
+
+/// What became of it.
+pub(super) enum Accepted {
+    /// The rows are written.
+    New(Vec<Request>),
+    /// The key is taken; nothing was written.
+    KeyTaken,
+}
+
+struct Waiting {
+    wish: Wish,
+    done: oneshot::Sender<Result<Accepted>>,
+}
+
+/// Takes wishes from anybody; one task writes them.
+#[derive(Default)]
+pub(crate) struct Acceptor {
+    waiting: Mutex<Vec<Waiting>>,
+    nudge: Notify,
+}
+
+impl Acceptor {
+    /// Writes rows; durable when this returns.
+    pub(super) async fn accept(&self, wish: Wish) -> Result<Accepted> {
+        let (done, accepted) = oneshot::channel();
+        {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let rows: usize = waiting.iter().map(|one| one.wish.rows.len()).sum();
+            if rows > MOST_WAITING {
+                let message = "Too many requests wait to be written down".to_owned();
+                return Err(Error::Busy { message, retry_after: 1 });
+            }
+            waiting.push(Waiting { wish, done });
+        }
+        self.nudge.notify_one();
+        accepted.await.map_err(|_| Error::Unavailable("The server is stopping".into()))?
+    }
+
+    /// Writes for ever; the one task that does.
+    pub(crate) async fn run(&self, control: &Arc<Inner>) {
+        loop {
+            let group = self.next_group();
+            if group.is_empty() {
+                self.nudge.notified().await;
+                continue;
+            }
+            write(control, group).await;
+        }
+    }
+
+    fn next_group(&self) -> Vec<Waiting> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = 0;
+        let fits = |one: &Waiting| {
+            rows += one.wish.rows.len();
+            rows <= GROUP
+        };
+        let count = waiting
+            .iter()
+            .map_while(|one| Some(one))
+            .take_while({
+                let mut fits = fits;
+                move |one| fits(one)
+            })
+            .count();
+        let count = count.max(1).min(waiting.len());
+        waiting.drain(..count).collect()
+    }
+}
+
+/// Writes a group; when the database refuses it for what is in it, each wish goes by itself.
+async fn write(control: &Arc<Inner>, group: Vec<Waiting>) {
+    let (mut wishes, dones): (Vec<Wish>, Vec<_>) = group.into_iter().map(|one| (one.wish, one.done)).unzip();
+    claim_at_once(control, &mut wishes);
+    let refusal = match caught(commit(control, &wishes)).await {
+        Ok(taken) => return after(control, wishes, dones, &taken),
+        Err(refusal) => refusal,
+    };
+    if matches!(refusal, Error::Internal(_)) || wishes.len() == 1 {
+        tracing::error!(cause = %refusal, wishes = wishes.len(), "new requests could not be written");
+        for done in dones {
+            let _ = done.send(Err(Error::Internal(format!("new requests could not be written: {refusal}"))));
+        }
+        return;
+    }
+    for (wish, done) in wishes.into_iter().zip(dones) {
+        Box::pin(write(control, vec![Waiting { wish, done }])).await;
+    }
+}
+
+/// Marks rows as claimed by this server where its lane has room, so that they need not be claimed later: of versions
+/// that have nothing else waiting outside.
+fn claim_at_once(control: &Inner, wishes: &mut [Wish]) {
+    let mut coming: HashMap<VersionId, usize> = HashMap::new();
+    for wish in wishes.iter() {
+        if let Some(parts) = &wish.parts {
+            *coming.entry(parts.version.id).or_default() += wish.rows.len();
+        }
+    }
+    for wish in wishes {
+        let Some(parts) = &wish.parts else { continue };
+        let load = parts.version.lane.load();
+        let coming = coming.get(&parts.version.id).copied().unwrap_or(0);
+        let alone = load.outside <= coming as u64 && coming + load.waiting_batch <= HUNGRY;
+        if !alone || control.is_draining() {
+            continue;
+        }
+        let life = control.settings.life;
+        for (request, _) in &mut wish.rows {
+            (request.server_id, request.life, request.epoch) = (life.server, life.number, 1);
+        }
+    }
+}
+
+/// Writes all wishes in one transaction; says which were not, because their key is taken.
+async fn commit(control: &Inner, wishes: &[Wish]) -> Result<Vec<bool>> {
+    let mut tx = control.store.begin().await?;
+    let mut taken = Vec::with_capacity(wishes.len());
+    let valid_since = Timestamp::now().minus(KEY_LIFE);
+    for wish in wishes {
+        taken.push(match &wish.key {
+            Some(key) => !idempotency::insert(&mut tx, key, valid_since).await?,
+            None => false,
+        });
+    }
+    let written = wishes.iter().zip(&taken).filter(|(_, taken)| !**taken);
+    let rows: Vec<&Row> = written.flat_map(|(wish, _)| &wish.rows).collect();
+    requests::insert_many(&mut tx, &rows).await?;
+    fail::fail_point!("acceptor-before-commit");
+    tx.commit().await?;
+    fail::fail_point!("acceptor-after-commit");
+    Ok(taken)
+}
+
+/// Answers the callers, and runs what was claimed at once.
+fn after(control: &Arc<Inner>, wishes: Vec<Wish>, dones: Vec<oneshot::Sender<Result<Accepted>>>, taken: &[bool]) {
+    for ((wish, done), taken) in wishes.into_iter().zip(dones).zip(taken) {
+        if *taken {
+            let _ = done.send(Ok(Accepted::KeyTaken));
+            continue;
+        }
+        if let Some(reserved) = wish.reserved {
+            reserved.keep();
+        }
+        let made = wish.rows.iter().map(|(request, _)| request.clone()).collect();
+        if let Some(parts) = wish.parts {
+            run(control, &parts, wish.rows);
+        }
+        let _ = done.send(Ok(Accepted::New(made)));
+    }
+}
+
+/// Brings rows that were claimed at once into their lane; the others wait for the feeder.
+fn run(control: &Arc<Inner>, parts: &LiveParts, rows: Vec<Row>) {
+    let batch = rows.first().is_some_and(|(request, _)| request.kind == RequestKind::Batch && request.life != 0);
+    if !batch {
+        return control.nudges.feeding.notify_one();
+    }
+    for row in rows {
+        control.bring_in(parts, row);
+    }
+}
