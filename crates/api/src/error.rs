@@ -57,6 +57,7 @@ impl IntoResponse for Refusal {
         };
         let mut answer = Response::new(Body::from(serde_json::json!({ "error": sentence }).to_string()));
         *answer.status_mut() = status(&error);
+        answer.extensions_mut().insert(Sentence(sentence));
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         match error {
@@ -70,6 +71,18 @@ impl IntoResponse for Refusal {
             _ => {}
         }
         answer
+    }
+}
+
+/// What a refusal says, beside its answer.
+#[derive(Clone)]
+struct Sentence(String);
+
+/// Says a refusal in the words that readers of streams look for, too: they read `error_message` and pass over `error`.
+pub(crate) fn tell_readers(answer: &mut Response) {
+    if let Some(Sentence(sentence)) = answer.extensions_mut().remove() {
+        *answer.body_mut() =
+            Body::from(serde_json::json!({ "error": sentence, "error_message": sentence }).to_string());
     }
 }
 

@@ -45,7 +45,7 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use crate::App;
 use crate::access::{Demand, Guard};
 use crate::drain;
-use crate::error::{Refusal, add_rate_headers};
+use crate::error::{Refusal, add_rate_headers, tell_readers};
 use crate::metrics::Figures;
 
 /// The prefixes of the tree: the first is the one most clients use.
@@ -96,7 +96,7 @@ impl Operations {
         let (schemas, paths, _unguarded) = told;
         let (methods, id) = methods_of(&paths);
         let figures = Figures::new(&id);
-        let measured = Measured { handler, figures: figures.clone() };
+        let measured = Measured { handler, figures: figures.clone(), streams: id.ends_with("_stream") };
         let router = methods
             .into_iter()
             .fold(MethodRouter::new(), |router, method| router.merge(on(method.to_method_filter(), measured.clone())));
@@ -144,11 +144,13 @@ fn methods_of(paths: &Paths) -> (Vec<utoipa::openapi::HttpMethod>, String) {
 struct Measured<H> {
     handler: H,
     figures: Arc<Figures>,
+    /// Whether the answer is a stream, whose readers want refusals in words of their own.
+    streams: bool,
 }
 
 impl<H: Clone> Clone for Measured<H> {
     fn clone(&self) -> Self {
-        Self { handler: self.handler.clone(), figures: self.figures.clone() }
+        Self { handler: self.handler.clone(), figures: self.figures.clone(), streams: self.streams }
     }
 }
 
@@ -161,7 +163,8 @@ where
 
     fn call(self, request: Request, app: App) -> Self::Future {
         let began = Instant::now();
-        Answering { inner: self.handler.call(drain::guarded(request), app), began, figures: self.figures }
+        let Self { handler, figures, streams } = self;
+        Answering { inner: handler.call(drain::guarded(request), app), began, figures, streams }
     }
 }
 
@@ -170,6 +173,7 @@ struct Answering<F> {
     inner: F,
     began: Instant,
     figures: Arc<Figures>,
+    streams: bool,
 }
 
 impl<F: Future<Output = Response> + Unpin> Future for Answering<F> {
@@ -183,6 +187,9 @@ impl<F: Future<Output = Response> + Unpin> Future for Answering<F> {
             Ok(polled) => ready!(polled),
             Err(_) => Refusal(Error::Internal(format!("{} panicked", self.figures.operation()))).into_response(),
         };
+        if self.streams {
+            tell_readers(&mut answer);
+        }
         add_rate_headers(answer.headers_mut());
         self.figures.count(answer.status(), self.began.elapsed());
         Poll::Ready(answer)
@@ -196,7 +203,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_becomes_an_answer() {
         let inner = Box::pin(async { panic!("on purpose") });
-        let answer = Answering { inner, began: Instant::now(), figures: Figures::new("test") }.await;
+        let answer = Answering { inner, began: Instant::now(), figures: Figures::new("test"), streams: false }.await;
         assert_eq!(answer.status(), 500);
         assert!(answer.headers().contains_key("x-ratelimit-reset"));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use modelyard_store::{Store, Token, User, catalogue, tokens, users};
+use modelyard_store::{Store, Token, User, catalogue, requests, tokens, users};
 use modelyard_types::{Timestamp, TokenId, UserId};
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
@@ -76,6 +76,18 @@ impl TestServer {
     /// Its database. The test has to close it.
     pub async fn store(&self) -> Store {
         Store::open(&self.database()).await.unwrap()
+    }
+
+    /// When some requests may be deleted, in microseconds.
+    pub async fn expiry_of(&self, ids: &[&str]) -> Vec<i64> {
+        let store = self.store().await;
+        let mut found = Vec::new();
+        for id in ids {
+            let request = requests::get(&store, id.parse().unwrap()).await.unwrap().unwrap();
+            found.push(request.expires_at.0);
+        }
+        store.close().await;
+        found
     }
 
     /// Ends all connections of the server to its PostgreSQL database.

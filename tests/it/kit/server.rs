@@ -170,6 +170,13 @@ impl TestServer {
         leftovers::processes(self.folder.path(), self.process.id())
     }
 
+    /// Bytes of memory that the server itself holds.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     fn log_file(&self, start: u32) -> PathBuf {
         self.folder.path().join(format!("log-{start}"))
     }

@@ -111,18 +111,11 @@ impl Acceptor {
     fn next_group(&self) -> Vec<Waiting> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut rows = 0;
-        let fits = |one: &Waiting| {
+        let fits = |one: &&Waiting| {
             rows += one.wish.rows.len();
             rows <= GROUP
         };
-        let count = waiting
-            .iter()
-            .map_while(|one| Some(one))
-            .take_while({
-                let mut fits = fits;
-                move |one| fits(one)
-            })
-            .count();
+        let count = waiting.iter().take_while(fits).count();
         let count = count.max(1).min(waiting.len());
         waiting.drain(..count).collect()
     }
@@ -149,7 +142,7 @@ async fn write(control: &Arc<Inner>, group: Vec<Waiting>) {
 }
 
 /// Marks rows as claimed by this server where its lane has room, so that they need not be claimed later: of versions
-/// that have nothing else waiting outside.
+/// that have nothing else waiting outside, and rows that hold all their data.
 fn claim_at_once(control: &Inner, wishes: &mut [Wish]) {
     let mut coming: HashMap<VersionId, usize> = HashMap::new();
     for wish in wishes.iter() {
@@ -162,7 +155,8 @@ fn claim_at_once(control: &Inner, wishes: &mut [Wish]) {
         let load = parts.version.lane.load();
         let coming = coming.get(&parts.version.id).copied().unwrap_or(0);
         let alone = load.outside <= coming as u64 && coming + load.waiting_batch <= HUNGRY;
-        if !alone || control.is_draining() {
+        let whole = wish.rows.iter().all(|(_, data)| data.request_key.is_none());
+        if !alone || !whole || control.is_draining() {
             continue;
         }
         let life = control.settings.life;
