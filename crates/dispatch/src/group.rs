@@ -63,6 +63,7 @@ pub(crate) fn split(list: &Bytes, members: usize) -> Result<Vec<Bytes>, Outcome>
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

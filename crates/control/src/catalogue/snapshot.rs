@@ -6,6 +6,7 @@ use std::sync::Arc;
 use modelyard_dispatch::Lane;
 use modelyard_store::Environment;
 use modelyard_store::catalogue::{ProjectState, VersionState};
+use modelyard_types::batching::Batching;
 use modelyard_types::fields::{Field, PayloadType};
 use modelyard_types::instance_types::InstanceType;
 use modelyard_types::versions::{RetentionMode, ScalingStrategy, VersionStatus};
@@ -177,6 +178,9 @@ impl VersionSnapshot {
 
     fn of(state: VersionState, environments: &HashMap<EnvironmentId, Environment>, lanes: &Lanes) -> Self {
         let VersionState { version, active, content_key } = state;
+        let has_requests = active.as_ref().is_some_and(|revision| revision.has_requests_method == Some(true));
+        // Labels are checked when they are written; code without the method is called one by one.
+        let batching = Batching::of(&version.labels).ok().flatten().filter(|_| has_requests);
         let code = active.and_then(|revision| {
             let environment = environments.get(&version.active_environment_id?)?;
             let built = version.active_build_id.is_none() || content_key.is_some();
@@ -189,6 +193,7 @@ impl VersionSnapshot {
             })
         });
         let count = |number: i64| u32::try_from(number).unwrap_or(0);
+        let max_queue = usize::try_from(version.maximum_queue_size).unwrap_or(usize::MAX);
         Self {
             id: version.id,
             name: version.name.as_str().into(),
@@ -206,7 +211,7 @@ impl VersionSnapshot {
             instance_type: InstanceType::parse(&version.instance_type).unwrap_or(InstanceType { memory_mb: 256 }),
             generation: u64::try_from(version.generation).unwrap_or(0),
             code,
-            lane: lanes.of(version.id, usize::try_from(version.maximum_queue_size).unwrap_or(usize::MAX)),
+            lane: lanes.of(version.id, max_queue, batching),
         }
     }
 }

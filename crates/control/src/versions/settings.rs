@@ -1,6 +1,7 @@
 //! The settings of a version: defaults, ranges, and which changes need new instances.
 
 use modelyard_store::{Deployment, Environment, Version};
+use modelyard_types::batching::Batching;
 use modelyard_types::instance_types::InstanceType;
 use modelyard_types::versions::{DeploymentVersionCreate, DeploymentVersionUpdate, VersionStatus, defaults};
 use modelyard_types::{Error, Result, Timestamp, VersionId};
@@ -140,6 +141,7 @@ fn check(version: &Version) -> Result<()> {
     within("maximum_queue_size_express", version.maximum_queue_size_express, 1, 1_000_000)?;
     within("maximum_queue_size", version.maximum_queue_size, 1, 1_000_000)?;
     within("maximum_queue_size_batch", version.maximum_queue_size_batch, 1, 1_000_000)?;
+    Batching::of(&version.labels).map_err(Error::Invalid)?;
     if version.minimum_instances > version.maximum_instances {
         return Err(Error::Invalid(format!(
             "minimum_instances ({}) must not be larger than maximum_instances ({})",

@@ -36,8 +36,7 @@ impl Seat for Process {
         let mut told = self.0.lock().unwrap();
         let body = std::str::from_utf8(&call.body).unwrap();
         assert_eq!(body.starts_with('['), call.flags == 2, "a list is a list");
-        let names: Vec<usize> =
-            body.trim_matches(['[', ']']).split(',').map(|name| name.parse().unwrap()).collect();
+        let names: Vec<usize> = body.trim_matches(['[', ']']).split(',').map(|name| name.parse().unwrap()).collect();
         assert_eq!(call.context, names[0].to_string(), "the context is that of the first");
         let before = told.buffer.len();
         told.history.push((names.clone(), before));

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::fake::{Way, Yard, interrupted, own, raised};
@@ -299,7 +298,8 @@ impl Watch {
     }
 
     fn times_handed(&self, name: usize) -> usize {
-        let of = |seat| self.yard.told(seat, |told| told.history.iter().filter(|(names, _)| names.contains(&name)).count());
+        let of =
+            |seat| self.yard.told(seat, |told| told.history.iter().filter(|(names, _)| names.contains(&name)).count());
         (0..self.yard.seats.len()).map(of).sum()
     }
 
@@ -322,7 +322,7 @@ impl Watch {
                 Some(Outcome::Result(body)) => {
                     assert_eq!(heard.started, 1);
                     let known = !self.since.contains_key(&name);
-                    assert!(known || *body == Bytes::from(name.to_string()), "{name} got the result of another");
+                    assert!(known || *body == *name.to_string().as_bytes(), "{name} got the result of another");
                 }
                 Some(other) => panic!("{name} ended as {other:?}"),
                 None => (),
