@@ -7,6 +7,7 @@ mod kit;
 mod access;
 mod audit;
 mod bad_input;
+mod batching;
 mod crash;
 mod deployments;
 mod environments;
