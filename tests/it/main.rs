@@ -8,6 +8,7 @@ mod access;
 mod audit;
 mod bad_input;
 mod batch;
+mod batching;
 mod cancel;
 mod crash;
 mod deployments;

@@ -1,16 +1,20 @@
 //! The lanes of versions: made when a version is first seen, kept while it lives, whatever happens to its snapshot.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use modelyard_dispatch::{Lane, LaneSettings};
 use modelyard_types::VersionId;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 /// All lanes of this server.
 pub(crate) struct Lanes {
     lanes: Mutex<HashMap<VersionId, Arc<Lane>>>,
     waiting: Arc<Waiting>,
+    /// Where timers run.
+    runtime: Handle,
 }
 
 /// The versions for which a request had to wait since the scaler looked last.
@@ -35,7 +39,7 @@ impl Lanes {
     /// No lanes yet. `scaler` is woken whenever a request waits without a free seat.
     pub(crate) fn new(scaler: Arc<Notify>) -> Self {
         let waiting = Arc::new(Waiting { versions: Mutex::default(), scaler });
-        Self { lanes: Mutex::default(), waiting }
+        Self { lanes: Mutex::default(), waiting, runtime: Handle::current() }
     }
 
     /// The lane of a version, with settings in force from now on.
@@ -45,10 +49,18 @@ impl Lanes {
             lane.set(settings);
             return lane.clone();
         }
-        let waiting = self.waiting.clone();
-        let lane = Arc::new(Lane::new(settings, Arc::new(move || waiting.note(version))));
+        let lane = self.new_lane(version, settings);
         lanes.insert(version, lane.clone());
         lane
+    }
+
+    fn new_lane(&self, version: VersionId, settings: LaneSettings) -> Arc<Lane> {
+        let (waiting, runtime) = (self.waiting.clone(), self.runtime.clone());
+        Arc::new_cyclic(|lane: &Weak<Lane>| {
+            let lane = lane.clone();
+            let waker = move |at| drop(runtime.spawn(wake(lane.clone(), at)));
+            Lane::new(settings, Arc::new(move || waiting.note(version)), Arc::new(waker))
+        })
     }
 
     /// The lane of a version that has one.
@@ -81,5 +93,13 @@ impl Lanes {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<VersionId, Arc<Lane>>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes a lane at the time it asked for, if it is still there.
+async fn wake(lane: Weak<Lane>, at: Instant) {
+    tokio::time::sleep_until(at.into()).await;
+    if let Some(lane) = lane.upgrade() {
+        lane.woken();
     }
 }

@@ -73,7 +73,7 @@ fn work(lane: &Lane, in_flight: usize, mut jobs: Vec<Job>, mine: &Caller, all: &
 }
 
 fn measure(name: &str, threads: usize, in_flight: usize) {
-    let lane = Lane::new(LaneSettings::default(), Arc::new(|| ()));
+    let lane = Lane::new(LaneSettings::default(), Arc::new(|| ()), Arc::new(|_| ()));
     let callers: Vec<Arc<Caller>> = (0..threads).map(|_| Arc::new(Caller::default())).collect();
     let prepare = |caller: &Arc<Caller>| (0..JOBS / threads).map(|_| job(caller)).collect::<Vec<_>>();
     let prepared: Vec<Vec<Job>> = callers.iter().map(prepare).collect();

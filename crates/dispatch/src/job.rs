@@ -45,7 +45,7 @@ pub struct Job {
 /// Never called while the lane is locked, so every method may call the lane. `started` and `update` come in order from the
 /// thread that reports them; `finish` may come from another (a timeout, a cancel) and overtake them: ignore what follows it.
 pub trait Waiter: Send + Sync + 'static {
-    /// The process began to work on the call.
+    /// The process began to work on the call. Told once, however often the job is run.
     fn started(&self);
     /// The process sent a part of a streamed answer. Give the credit back with [`Lane::credit`](crate::Lane::credit).
     fn update(&self, text: Bytes);

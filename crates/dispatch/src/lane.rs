@@ -8,13 +8,14 @@ use modelyard_types::RequestId;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
-use crate::effects::{Effects, Nudge};
+use crate::effects::{Effects, Nudge, Waker};
+use crate::group;
 use crate::job::{Cancel, Job, Outcome, Refusal};
 use crate::load::LaneLoad;
-use crate::port::Port;
+use crate::port::{Command, Port};
 use crate::seat::{Seat, SeatId};
 use crate::settings::LaneSettings;
-use crate::state::State;
+use crate::state::{Answer, Finished, Listener, State};
 
 /// The requests of one version on their way to its processes.
 ///
@@ -24,17 +25,23 @@ use crate::state::State;
 pub struct Lane {
     state: Mutex<State>,
     nudge: Nudge,
+    waker: Waker,
     clock: Clock,
 }
 
 impl Lane {
-    /// An empty lane. `nudge` is called whenever a job has to wait because no seat is free.
-    pub fn new(settings: LaneSettings, nudge: Arc<dyn Fn() + Send + Sync>) -> Self {
-        Self::with_clock(settings, nudge, Clock::System)
+    /// An empty lane. `nudge` is called whenever a job has to wait because no seat is free; `waker` with the time when
+    /// [`woken`](Self::woken) wants to be called, for one time after the other and only if the settings have a `grouping`.
+    pub fn new(
+        settings: LaneSettings,
+        nudge: Arc<dyn Fn() + Send + Sync>,
+        waker: Arc<dyn Fn(Instant) + Send + Sync>,
+    ) -> Self {
+        Self::with_clock(settings, nudge, waker, Clock::System)
     }
 
-    pub(crate) fn with_clock(settings: LaneSettings, nudge: Nudge, clock: Clock) -> Self {
-        Self { state: Mutex::new(State::new(settings)), nudge, clock }
+    pub(crate) fn with_clock(settings: LaneSettings, nudge: Nudge, waker: Waker, clock: Clock) -> Self {
+        Self { state: Mutex::new(State::new(settings)), nudge, waker, clock }
     }
 
     /// Changes how the lane behaves, from now on.
@@ -44,7 +51,18 @@ impl Lane {
 
     /// Takes a job and hands it to a seat if one has room. A refused job's waiter is not told.
     pub fn submit(&self, job: Job) -> Result<(), Refusal> {
-        self.step(|state, now, effects| state.submit(job, now, effects))
+        self.step(|state, now, effects| state.submit(job, true, now, effects))
+    }
+
+    /// As [`submit`](Self::submit), and the job is put together with no others: because its process ended the last time and it
+    /// may be the cause, or because it is about updates, of which a group has none.
+    pub fn submit_alone(&self, job: Job) -> Result<(), Refusal> {
+        self.step(|state, now, effects| state.submit(job, false, now, effects))
+    }
+
+    /// A time that was asked for has come.
+    pub fn woken(&self) {
+        self.step(|state, now, effects| state.woken(now, effects));
     }
 
     /// Takes in a process that is ready, under an id made by [`SeatId::new`]. The seat may get calls before this returns.
@@ -57,13 +75,18 @@ impl Lane {
         self.step(|state, now, effects| state.started(seat, ticket, now, effects))
     }
 
-    /// The process sent an update of the call in work. False, and nothing happens, if that call is not in work there.
+    /// The process sent an update of the call in work. False, and nothing happens, if that call is not in work there. The updates
+    /// of a group are dropped, and allowed again so that the process does not wait.
     pub fn update(&self, seat: SeatId, ticket: u64, text: Bytes) -> bool {
-        let waiter = self.lock().updated(seat, ticket);
-        if let Ok(Some(waiter)) = &waiter {
-            waiter.update(text);
+        let listener = self.lock().updated(seat, ticket);
+        match &listener {
+            Ok(Listener::One(waiter)) => waiter.update(text),
+            Ok(Listener::Group) => {
+                self.step(|state, _, effects| state.tell(seat, Command::Credit(ticket, 1), effects));
+            }
+            Ok(Listener::Nobody) | Err(()) => (),
         }
-        waiter.is_ok()
+        listener.is_ok()
     }
 
     /// Allows the process more updates, once earlier ones are on their way to the reader. Nothing happens for a job that ended.
@@ -74,7 +97,15 @@ impl Lane {
     /// The process answered a call. False, and nothing happens, if it had no such call to answer: the seat is gone, the ticket
     /// unknown or not the first in line. The answer to a call that was taken back is dropped.
     pub fn finished(&self, seat: SeatId, ticket: u64, outcome: Outcome) -> bool {
-        self.step(|state, now, effects| state.finished(seat, ticket, outcome, now, effects))
+        let finished = |answer| self.step(|state, now, effects| state.finished(seat, ticket, answer, now, effects));
+        let first = finished(Answer::Whole(outcome));
+        let Finished::Unsplit(list, members) = first else { return matches!(first, Finished::Yes) };
+        // Taken apart without the lock: it may be large.
+        let again = match group::split(&list, members) {
+            Ok(results) => Answer::Each(results),
+            Err(failure) => Answer::Whole(failure),
+        };
+        matches!(finished(again), Finished::Yes)
     }
 
     /// The process ended, for a reason that is a sentence. The call it worked on has crashed; those it had not started go back
@@ -95,7 +126,8 @@ impl Lane {
     }
 
     /// Cancels a job: at once while it has not started. One that runs is interrupted, and its waiter told when its process
-    /// answers; a second call, or [`expire`](Self::expire), ends the process.
+    /// answers; a second call, or [`expire`](Self::expire), ends the process. In a group that others wait for it ends at once, and
+    /// its result is dropped.
     pub fn cancel(&self, id: RequestId) -> Cancel {
         self.step(|state, now, effects| state.cancel(id, now, effects))
     }
@@ -174,7 +206,7 @@ impl Lane {
         let mut effects = Effects::default();
         let now = self.clock.now();
         let answer = change(&mut self.lock(), now, &mut effects);
-        effects.run(&self.nudge);
+        effects.run(&self.nudge, &self.waker);
         answer
     }
 

@@ -5,6 +5,7 @@
 
 mod clock;
 mod effects;
+mod group;
 mod job;
 mod lane;
 mod load;
@@ -18,6 +19,7 @@ mod state;
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
+pub use group::Grouping;
 pub use job::{Call, Cancel, Class, FailureKind, Job, Outcome, Refusal, Waiter};
 pub use lane::{Lane, Retired};
 pub use load::{LaneLoad, SeatLoad};

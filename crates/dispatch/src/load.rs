@@ -11,15 +11,17 @@ pub struct LaneLoad {
     pub waiting_direct: usize,
     /// Batch jobs that wait for a seat.
     pub waiting_batch: usize,
+    /// How many calls the jobs that wait would make: as many, unless they are grouped.
+    pub waiting_calls: usize,
     /// Batch requests that were accepted and have not come in.
     pub outside: u64,
     /// Whether the recent run times are short.
     pub is_quick: bool,
     /// How long the oldest of those that wait here has been in the lane.
     pub oldest_wait: Option<Duration>,
-    /// Jobs that run, or are first at their process and about to.
+    /// Calls that run, or are first at their process and about to.
     pub running: usize,
-    /// Jobs handed ahead behind those.
+    /// Calls handed ahead behind those.
     pub ahead: usize,
     /// The seats, in the order they came.
     pub seats: Vec<SeatLoad>,

@@ -13,6 +13,8 @@ use crate::seat::Seat;
 pub(crate) enum Command {
     /// Send a call.
     HandOver(u64, Call),
+    /// Send several calls as one.
+    HandOverAll(u64, Vec<Call>),
     /// End a call.
     Cancel(u64),
     /// Give a call back if it has not started.
@@ -64,6 +66,8 @@ impl Port {
     fn send(&self, command: Command) {
         match command {
             Command::HandOver(ticket, call) => self.seat.hand_over(ticket, &call),
+            // Put together here, because large bodies are copied.
+            Command::HandOverAll(ticket, calls) => self.seat.hand_over(ticket, &Call::of_all(&calls)),
             Command::Cancel(ticket) => self.seat.cancel(ticket),
             Command::Recall(ticket) => self.seat.recall(ticket),
             Command::Credit(ticket, updates) => self.seat.credit(ticket, updates),

@@ -66,6 +66,11 @@ impl Queue {
         }
     }
 
+    /// All that waits, in order.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = RequestId> + '_ {
+        self.waiting.iter().map(|rank| rank.id)
+    }
+
     /// The first job of each class and priority: the oldest of all is among them.
     pub(crate) fn heads(&self) -> impl Iterator<Item = RequestId> + '_ {
         let mut next = self.waiting.first();

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::group::Grouping;
+
 /// How a lane behaves; may be replaced while it works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneSettings {
@@ -17,6 +19,18 @@ pub struct LaneSettings {
     pub quick: Duration,
     /// How long a process may leave a kill or a taken-back call unanswered before [`Lane::sweep`](crate::Lane::sweep) acts.
     pub grace: Duration,
+    /// How single requests are put together, if they are.
+    pub grouping: Option<Grouping>,
+}
+
+impl LaneSettings {
+    /// How many calls may be handed ahead: a group is worth many, so one of them keeps a process busy.
+    pub(crate) fn calls_ahead(&self) -> usize {
+        match self.grouping {
+            Some(_) => self.read_ahead.min(1),
+            None => self.read_ahead,
+        }
+    }
 }
 
 impl Default for LaneSettings {
@@ -28,6 +42,7 @@ impl Default for LaneSettings {
             read_ahead: 16,
             quick: Duration::from_millis(5),
             grace: Duration::from_secs(5),
+            grouping: None,
         }
     }
 }

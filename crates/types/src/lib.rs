@@ -1,6 +1,7 @@
 //! What clients send and receive: names, ids, bodies in the contract's words, and the one error. No I/O.
 
 pub mod audit;
+pub mod batching;
 pub mod deployments;
 pub mod environments;
 pub mod error;

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use modelyard_dispatch::{Lane, LaneSettings};
+use modelyard_dispatch::{Grouping, Lane, LaneSettings};
 use modelyard_store::catalogue::{ProjectState, VersionState};
 use modelyard_store::{Environment, Version};
+use modelyard_types::batching::Batching;
 use modelyard_types::fields::{Field, PayloadType};
 use modelyard_types::instance_types::InstanceType;
 use modelyard_types::versions::{RetentionMode, ScalingStrategy, VersionStatus};
@@ -182,6 +183,10 @@ impl VersionSnapshot {
 
     fn of(state: VersionState, environments: &HashMap<EnvironmentId, Environment>, lanes: &Lanes) -> Self {
         let VersionState { version, active, content_key } = state;
+        let has_requests = active.as_ref().is_some_and(|revision| revision.has_requests_method == Some(true));
+        // Labels are checked when they are written; code without the method is called one by one.
+        let batching = Batching::of(&version.labels).ok().flatten().filter(|_| has_requests);
+        let grouping = batching.map(|Batching { size, wait, rerun }| Grouping { size, wait, rerun });
         let code = active.and_then(|revision| {
             let environment = environments.get(&version.active_environment_id?)?;
             let built = version.active_build_id.is_none() || content_key.is_some();
@@ -211,7 +216,7 @@ impl VersionSnapshot {
             instance_type: InstanceType::parse(&version.instance_type).unwrap_or(InstanceType { memory_mb: 256 }),
             generation: u64::try_from(version.generation).unwrap_or(0),
             code,
-            lane: lanes.of(version.id, queue_limits(&version)),
+            lane: lanes.of(version.id, LaneSettings { grouping, ..queue_limits(&version) }),
         }
     }
 }

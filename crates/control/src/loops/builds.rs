@@ -8,6 +8,7 @@ use modelyard_runner::package;
 use modelyard_store::environments::builds as environment_builds;
 use modelyard_store::logs::{Level, LogLabels, LogLine};
 use modelyard_store::{Deployment, Revision, Version, deployments, revisions, versions};
+use modelyard_types::batching;
 use modelyard_types::revisions::BuildStatus;
 use modelyard_types::versions::VersionStatus;
 use modelyard_types::{Error, Result, Timestamp};
@@ -73,6 +74,10 @@ async fn work(control: &Control, revision: Revision) -> Result<()> {
         Err(message) => (Level::Error, message.clone()),
     };
     log(control, &deployment, &version, &revision, level, text);
+    if matches!(&outcome, Ok(looked) if !looked.has_requests) && version.labels.0.contains_key(batching::SIZE) {
+        let text = "The code has no method 'requests', so the labels of batching have no effect".to_owned();
+        log(control, &deployment, &version, &revision, Level::Info, text);
+    }
     finish(control, revision, outcome).await
 }
 

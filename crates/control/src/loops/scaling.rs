@@ -76,7 +76,7 @@ fn load(control: &Inner, id: VersionId, known: Option<&Place>, now: Timestamp) -
         Some((project, _, version)) => wanted(version, project.suspended.is_some()),
         None => gone(id),
     };
-    load.waiting = (lane.waiting_direct + lane.waiting_batch) as u64;
+    load.waiting = lane.waiting_calls as u64;
     load.oldest_wait = lane.oldest_wait;
     if load.waiting > 0 {
         // It is looked at again until nothing waits, whatever becomes of this plan.

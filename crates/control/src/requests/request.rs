@@ -426,7 +426,8 @@ impl LiveRequest {
             self.record_as_it_stands(&state, control);
         }
         drop(state);
-        self.version.lane.submit(me.job()).is_ok()
+        // Alone, because it may be what ended the process.
+        self.version.lane.submit_alone(me.job()).is_ok()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -18,7 +18,7 @@ pub(super) struct ProcessSeat {
     calls: Arc<Calls>,
 }
 
-/// The contexts of the calls a process holds, the oldest first.
+/// The contexts of the calls a process holds, the oldest first. A group has that of its first request, which its log lines name.
 #[derive(Default)]
 pub(super) struct Calls(Mutex<VecDeque<(u64, Bytes)>>);
 

@@ -1,6 +1,7 @@
 //! The settings of a version: defaults, ranges, and which changes need new instances.
 
 use modelyard_store::{Deployment, Environment, Version};
+use modelyard_types::batching::Batching;
 use modelyard_types::instance_types::InstanceType;
 use modelyard_types::versions::{DeploymentVersionCreate, DeploymentVersionUpdate, VersionStatus, defaults};
 use modelyard_types::{Error, Result, Timestamp, VersionId};
@@ -138,9 +139,10 @@ fn check(version: &Version) -> Result<()> {
     within("instance_processes", version.instance_processes, 1, 32)?;
     within("request_retention_time", version.request_retention_time, 1, 2_419_200)?;
     // First, since it is the other one as well for clients that know two queues.
-    within("maximum_queue_size_express", version.maximum_queue_size_express, 1, 1_000_000)?;
     within("maximum_queue_size", version.maximum_queue_size, 1, 1_000_000)?;
+    within("maximum_queue_size_express", version.maximum_queue_size_express, 1, 1_000_000)?;
     within("maximum_queue_size_batch", version.maximum_queue_size_batch, 1, 1_000_000)?;
+    Batching::of(&version.labels).map_err(Error::Invalid)?;
     if version.minimum_instances > version.maximum_instances {
         return Err(Error::Invalid(format!(
             "minimum_instances ({}) must not be larger than maximum_instances ({})",

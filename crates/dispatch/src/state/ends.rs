@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use modelyard_types::RequestId;
 
+use super::place::Jobs;
 use super::{State, Whereabouts};
 use crate::effects::Effects;
 use crate::job::{Cancel, Class, Outcome};
@@ -19,6 +20,9 @@ impl State {
         let Some((seat, ticket)) = self.unless_waiting(id, Outcome::Cancelled, effects) else {
             return Cancel::Done;
         };
+        if self.leave_group(seat, ticket, id, Outcome::Cancelled, effects) {
+            return Cancel::Done;
+        }
         let Some(frame) = self.seats.get_mut(&seat).and_then(|place| place.frame(ticket)) else {
             return Cancel::Unknown;
         };
@@ -27,14 +31,16 @@ impl State {
             self.tell(seat, Command::Cancel(ticket), effects);
             return Cancel::Asked;
         }
-        self.withdraw(seat, ticket, Outcome::Cancelled, now, effects);
+        self.withdraw(seat, ticket, id, Outcome::Cancelled, now, effects);
         Cancel::Done
     }
 
     /// Ends a job whose time is over; a process that works on it is ended.
     pub(crate) fn expire(&mut self, id: RequestId, now: Instant, effects: &mut Effects) {
-        if let Some((seat, ticket)) = self.unless_waiting(id, Outcome::TimedOut, effects) {
-            self.withdraw(seat, ticket, Outcome::TimedOut, now, effects);
+        if let Some((seat, ticket)) = self.unless_waiting(id, Outcome::TimedOut, effects)
+            && !self.leave_group(seat, ticket, id, Outcome::TimedOut, effects)
+        {
+            self.withdraw(seat, ticket, id, Outcome::TimedOut, now, effects);
         }
     }
 
@@ -46,17 +52,26 @@ impl State {
             Whereabouts::Queue => {
                 let rank = held.rank;
                 self.queue.remove(&rank);
+                self.dequeued(id);
                 self.finish(id, outcome, effects);
                 None
             }
         }
     }
 
-    /// Ends a job that a process holds. One that has not started is taken back; its ticket stays with the process until the
-    /// process answers. For one that runs the process is ended.
-    fn withdraw(&mut self, seat: SeatId, ticket: u64, outcome: Outcome, now: Instant, effects: &mut Effects) {
+    /// Ends a job that is the only one of its call. A call that has not started is taken back; its ticket stays with the process
+    /// until the process answers. For one that runs the process is ended.
+    fn withdraw(
+        &mut self,
+        seat: SeatId,
+        ticket: u64,
+        id: RequestId,
+        outcome: Outcome,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
         let Some(frame) = self.seats.get_mut(&seat).and_then(|place| place.frame(ticket)) else { return };
-        let Some(id) = frame.job.take() else { return };
+        frame.jobs = Jobs::Nobody;
         let (runs, was_cancelled) = (frame.started.is_some(), frame.cancelled.is_some());
         frame.cancelled = Some(now);
         if runs {
@@ -82,6 +97,8 @@ impl State {
         let Some(place) = self.seats.get_mut(&seat) else { return };
         place.retiring = true;
         self.not_idle(seat);
+        // Nothing may be waiting but what was held back for this seat.
+        effects.nudge |= !self.queue.is_empty();
         self.recall(seat, effects);
         self.release_if_drained(seat, effects);
     }
@@ -91,7 +108,7 @@ impl State {
         let Some(place) = self.seats.get_mut(&seat) else { return };
         let mut asked = false;
         for frame in &mut place.frames {
-            if frame.started.is_none() && frame.job.is_some() && !frame.recalled {
+            if frame.started.is_none() && !frame.jobs.is_nobody() && !frame.recalled {
                 frame.recalled = true;
                 asked = true;
                 place.port.push(Command::Recall(frame.ticket));
@@ -106,6 +123,7 @@ impl State {
     pub(crate) fn refuse_waiting(&mut self, reason: &str, effects: &mut Effects) -> usize {
         let mut refused = 0;
         while let Some(id) = self.queue.pop() {
+            self.dequeued(id);
             self.finish(id, Outcome::Refused(reason.to_owned()), effects);
             refused += 1;
         }
@@ -116,6 +134,7 @@ impl State {
     pub(crate) fn turn_away(&mut self, reason: &str, effects: &mut Effects) -> usize {
         let mut refused = 0;
         while let Some(id) = self.queue.pop() {
+            self.dequeued(id);
             let direct = self.jobs.get(&id).is_some_and(|held| held.rank.class == Class::Direct);
             refused += usize::from(direct);
             let outcome = if direct { Outcome::Refused(reason.to_owned()) } else { Outcome::HandedBack };
@@ -128,6 +147,7 @@ impl State {
     pub(crate) fn hand_back(&mut self, effects: &mut Effects) {
         self.hands_back = true;
         while let Some(id) = self.queue.pop_batch() {
+            self.dequeued(id);
             self.finish(id, Outcome::HandedBack, effects);
         }
         for seat in self.seats.keys().copied().collect::<Vec<_>>() {

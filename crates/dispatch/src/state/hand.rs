@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use modelyard_types::RequestId;
 
+use super::place::Jobs;
 use super::{Place, State, Whereabouts};
 use crate::effects::Effects;
 use crate::port::{Command, Port};
@@ -40,15 +41,16 @@ impl State {
         place.frames.is_empty()
             || (self.idle.is_empty()
                 && self.pace.is_quick()
-                && place.frames.len() <= self.settings.read_ahead
+                && place.frames.len() <= self.settings.calls_ahead()
                 && now.saturating_duration_since(place.since) <= self.settings.quick)
     }
 
     /// Gives a seat that got room, and is not booked as idle, what it may have; books it as idle if there is nothing.
     pub(super) fn feed(&mut self, seat: SeatId, now: Instant, effects: &mut Effects) {
         while self.seats.get(&seat).is_some_and(|place| self.has_room(place, now)) {
-            let Some(id) = self.queue.pop() else { break };
-            self.hand_over(seat, id, now, effects);
+            if !self.hand_next(seat, now, effects) {
+                break;
+            }
         }
         if self.seats.get(&seat).is_some_and(|place| place.is_open() && place.frames.is_empty()) {
             self.idle.push(seat);
@@ -59,10 +61,8 @@ impl State {
     pub(super) fn fill(&mut self, now: Instant, effects: &mut Effects) {
         while !self.queue.is_empty()
             && let Some(seat) = self.roomiest(now)
-            && let Some(id) = self.queue.pop()
-        {
-            self.hand_over(seat, id, now, effects);
-        }
+            && self.hand_next(seat, now, effects)
+        {}
     }
 
     /// Puts a call into the hands of a seat.
@@ -71,7 +71,7 @@ impl State {
             return;
         };
         let was_idle = place.frames.is_empty();
-        let ticket = place.add(id, now);
+        let ticket = place.add(Jobs::One(id), now);
         held.whereabouts = Whereabouts::Seat(seat, ticket);
         place.port.push(Command::HandOver(ticket, held.job.call.clone()));
         effects.ports.push(place.port.clone());
@@ -88,7 +88,7 @@ impl State {
     }
 
     /// Tells a seat something, once the lane is unlocked.
-    pub(super) fn tell(&self, seat: SeatId, command: Command, effects: &mut Effects) {
+    pub(crate) fn tell(&self, seat: SeatId, command: Command, effects: &mut Effects) {
         if let Some(place) = self.seats.get(&seat) {
             place.port.push(command);
             effects.ports.push(place.port.clone());

@@ -1,9 +1,11 @@
 //! Everything a lane knows, behind its lock. Steps change it and gather their effects; nothing here calls out.
 //!
-//! Two things hold after every step: while a job waits no open seat has room for it, and a job is either in the queue or in
-//! exactly one frame of one seat. A job ends by leaving `jobs`, so it ends once.
+//! Two things hold after every step: while a job waits no open seat has room for it, unless it is held back for a group that is not
+//! complete, for as long as it may be, with a wake-up asked for; and a job is either in the queue or in exactly one frame of one
+//! seat, where it is once. A job ends by leaving `jobs`, so it ends once.
 
 mod ends;
+mod group;
 mod hand;
 mod place;
 mod reports;
@@ -22,7 +24,11 @@ use crate::pace::Pace;
 use crate::queue::{Queue, Rank};
 use crate::seat::SeatId;
 use crate::settings::LaneSettings;
+use group::Gathering;
 use place::Place;
+
+pub(crate) use group::Answer;
+pub(crate) use reports::{Finished, Listener};
 
 /// The inside of a lane.
 pub(crate) struct State {
@@ -40,6 +46,7 @@ pub(crate) struct State {
     outside: i64,
     /// Counts the changes of that.
     changes: u64,
+    gathering: Gathering,
 }
 
 /// A job in the lane.
@@ -50,6 +57,10 @@ struct Held {
     whereabouts: Whereabouts,
     /// How often a process ended with this call first in its buffer, not started.
     lost: u8,
+    /// Whether it may be put together with others.
+    groups: bool,
+    /// Whether its waiter knows that it started.
+    told: bool,
 }
 
 /// Where a job is.
@@ -73,32 +84,56 @@ impl State {
             hands_back: false,
             outside: 0,
             changes: 0,
+            gathering: Gathering::default(),
         }
     }
 
     /// Behaves differently from now on.
     pub(crate) fn set(&mut self, settings: LaneSettings, now: Instant, effects: &mut Effects) {
+        let regroup = self.settings.grouping != settings.grouping;
         self.settings = settings;
+        if regroup {
+            self.regroup();
+        }
         self.fill(now, effects);
     }
 
-    /// Takes a job: to a seat with room, else into the queue.
-    pub(crate) fn submit(&mut self, job: Job, now: Instant, effects: &mut Effects) -> Result<(), Refusal> {
-        let seat = if self.queue.is_empty() { self.roomiest(now) } else { None };
+    /// Takes a job: to a seat with room, else into the queue. One that `groups` may be put together with others there.
+    pub(crate) fn submit(
+        &mut self,
+        job: Job,
+        groups: bool,
+        now: Instant,
+        effects: &mut Effects,
+    ) -> Result<(), Refusal> {
+        let grouping = self.settings.grouping.is_some();
+        let seat = match grouping {
+            // What is held back for an idle seat is less than a group, and fills no queue.
+            true => self.idle.last().copied(),
+            false if self.queue.is_empty() => self.roomiest(now),
+            false => None,
+        };
         if let Err(refusal) = self.admit(&job, seat.is_some()) {
             effects.refused = Some(job);
             return Err(refusal);
         }
         let id = job.id;
         let rank = Rank { class: job.class, priority: job.priority, id };
-        self.jobs.insert(id, Held { job, rank, since: now, whereabouts: Whereabouts::Queue, lost: 0 });
-        match seat {
-            Some(seat) => self.hand_over(seat, id, now, effects),
-            None => {
-                self.queue.insert(rank);
-                effects.nudge = true;
-            }
+        let groups = groups && job.call.is_single();
+        let held = Held { job, rank, since: now, whereabouts: Whereabouts::Queue, lost: 0, groups, told: false };
+        if grouping {
+            self.gathering.add(&held);
         }
+        self.jobs.insert(id, held);
+        if let Some(seat) = seat.filter(|_| !grouping) {
+            self.hand_over(seat, id, now, effects);
+            return Ok(());
+        }
+        self.queue.insert(rank);
+        if grouping {
+            self.fill(now, effects);
+        }
+        effects.nudge = !self.queue.is_empty() && self.idle.is_empty();
         Ok(())
     }
 
@@ -191,12 +226,11 @@ impl State {
         if let Some(reason) = self.closed.clone() {
             return self.finish(id, Outcome::Refused(reason), effects);
         }
-        if let Some(held) = self.jobs.get_mut(&id) {
+        if let Some(held) = self.jobs.get(&id) {
             if self.hands_back && held.rank.class == Class::Batch {
                 return self.finish(id, Outcome::HandedBack, effects);
             }
-            held.whereabouts = Whereabouts::Queue;
-            self.queue.insert(held.rank);
+            self.enqueue(id);
         }
     }
 
@@ -207,16 +241,21 @@ impl State {
         }
     }
 
+    /// Since when the oldest job that waits has been here.
+    fn oldest(&self) -> Option<Instant> {
+        self.queue.heads().filter_map(|id| self.jobs.get(&id)).map(|held| held.since).min()
+    }
+
     /// The lane at this moment.
     pub(crate) fn load(&self, now: Instant) -> LaneLoad {
-        let oldest = self.queue.heads().filter_map(|id| self.jobs.get(&id)).map(|held| held.since).min();
         let live: Vec<usize> = self.seats.values().map(Place::live).collect();
         LaneLoad {
             waiting_direct: self.queue.direct(),
             waiting_batch: self.queue.len() - self.queue.direct(),
             outside: u64::try_from(self.outside).unwrap_or(0),
             is_quick: self.pace.is_quick(),
-            oldest_wait: oldest.map(|since| now.saturating_duration_since(since)),
+            waiting_calls: self.calls_waiting(),
+            oldest_wait: self.oldest().map(|since| now.saturating_duration_since(since)),
             running: live.iter().filter(|calls| **calls > 0).count(),
             ahead: live.iter().map(|calls| calls.saturating_sub(1)).sum(),
             seats: self.seats.iter().map(|(id, place)| place.load(*id, now)).collect(),

@@ -28,13 +28,63 @@ pub(super) struct Place {
 /// A call the process holds.
 pub(super) struct Frame {
     pub(super) ticket: u64,
-    /// The job, while somebody waits for it; nothing once it was taken back. The ticket stays until the process answers.
-    pub(super) job: Option<RequestId>,
+    /// The jobs, while somebody waits for them. The ticket stays until the process answers.
+    pub(super) jobs: Jobs,
     pub(super) started: Option<Instant>,
     /// Whether its end was asked for: by a cancel while it ran, or because it was taken back.
     pub(super) cancelled: Option<Instant>,
     /// Whether the process was asked to give it back.
     pub(super) recalled: bool,
+}
+
+/// The jobs of a call.
+pub(super) enum Jobs {
+    /// None any more: what there was has been taken back.
+    Nobody,
+    /// The only one.
+    One(RequestId),
+    /// Several that were put together.
+    Group(Group),
+}
+
+/// Jobs that share a call.
+pub(super) struct Group {
+    /// In the order of the list the process got; those that ended before it have left a gap.
+    pub(super) members: Vec<Option<RequestId>>,
+    /// Whether they are run one by one if the call fails.
+    pub(super) rerun: bool,
+}
+
+impl Jobs {
+    /// Those that somebody waits for.
+    pub(super) fn live(&self) -> impl Iterator<Item = RequestId> + '_ {
+        let (one, several) = match self {
+            Self::Nobody => (None, &[][..]),
+            Self::One(id) => (Some(*id), &[][..]),
+            Self::Group(group) => (None, &group.members[..]),
+        };
+        one.into_iter().chain(several.iter().copied().flatten())
+    }
+
+    /// Whether nobody waits.
+    pub(super) fn is_nobody(&self) -> bool {
+        matches!(self, Self::Nobody)
+    }
+}
+
+impl Group {
+    /// Takes a member out, unless it is the last.
+    pub(super) fn leave(&mut self, id: RequestId) -> bool {
+        let last = self.members.iter().flatten().all(|member| *member == id);
+        let place = self.members.iter_mut().find(|member| **member == Some(id));
+        match place {
+            Some(place) if !last => {
+                *place = None;
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Place {
@@ -58,17 +108,22 @@ impl Place {
 
     /// How many of its calls somebody waits for.
     pub(super) fn live(&self) -> usize {
-        self.frames.iter().filter(|frame| frame.job.is_some()).count()
+        self.frames.iter().filter(|frame| !frame.jobs.is_nobody()).count()
+    }
+
+    /// The ticket of the call that is added next.
+    pub(super) fn next_ticket(&self) -> u64 {
+        self.tickets + 1
     }
 
     /// Adds a call and returns its ticket.
-    pub(super) fn add(&mut self, job: RequestId, now: Instant) -> u64 {
+    pub(super) fn add(&mut self, jobs: Jobs, now: Instant) -> u64 {
         if self.frames.is_empty() {
             self.since = now;
         }
-        self.tickets += 1;
-        let ticket = self.tickets;
-        self.frames.push_back(Frame { ticket, job: Some(job), started: None, cancelled: None, recalled: false });
+        let ticket = self.next_ticket();
+        self.tickets = ticket;
+        self.frames.push_back(Frame { ticket, jobs, started: None, cancelled: None, recalled: false });
         ticket
     }
 
@@ -82,11 +137,12 @@ impl Place {
         self.frames.iter_mut().find(|frame| frame.ticket == ticket)
     }
 
-    /// Takes a call the process has answered out of the books.
-    pub(super) fn remove(&mut self, position: usize, now: Instant) {
-        self.frames.remove(position);
+    /// Takes a call the process has answered out of the books, and says whose it was.
+    pub(super) fn remove(&mut self, position: usize, now: Instant) -> Jobs {
+        let frame = self.frames.remove(position);
         if position == 0 {
             self.since = now;
         }
+        frame.map_or(Jobs::Nobody, |frame| frame.jobs)
     }
 }

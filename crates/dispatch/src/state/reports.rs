@@ -4,13 +4,37 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
+use super::group::Answer;
+use super::place::Jobs;
 use super::{Place, State};
 use crate::effects::Effects;
-use crate::job::{FailureKind, Outcome, Waiter};
+use crate::job::{Call, FailureKind, Outcome, Waiter};
 use crate::seat::SeatId;
 
 /// How many processes may end with a call first in their buffer, not started, before the call is held to be the cause.
 const LOSSES: u8 = 3;
+
+/// Whether an answer counted.
+pub(crate) enum Finished {
+    /// It did.
+    Yes,
+    /// There was no such call to answer.
+    No,
+    /// It is the list of results of a group of so many, and has to come again taken apart.
+    Unsplit(Bytes, usize),
+}
+
+/// Who gets the updates of a call.
+pub(crate) enum Listener {
+    /// Nobody any more.
+    Nobody,
+    /// Who waits for it.
+    One(Arc<dyn Waiter>),
+    /// Nobody ever: an update does not say which member of a group it is for.
+    Group,
+}
 
 impl State {
     /// The first call of a seat is in work. False if that cannot be.
@@ -22,19 +46,29 @@ impl State {
             return false;
         }
         head.started = Some(now);
-        if let Some(held) = head.job.and_then(|id| self.jobs.get_mut(&id)) {
-            effects.started = Some((held.job.waiter.clone(), mem::take(&mut held.job.call)));
+        // What may run again keeps its call.
+        let keep = matches!(&head.jobs, Jobs::Group(group) if group.rerun);
+        for id in head.jobs.live() {
+            let Some(held) = self.jobs.get_mut(&id) else { continue };
+            let call = if keep { Call::default() } else { mem::take(&mut held.job.call) };
+            if !mem::replace(&mut held.told, true) {
+                effects.started.push((held.job.waiter.clone(), call));
+            }
         }
         true
     }
 
-    /// Who gets an update of a running call: an error if there is no such call, nobody if it was taken back.
-    pub(crate) fn updated(&self, seat: SeatId, ticket: u64) -> Result<Option<Arc<dyn Waiter>>, ()> {
+    /// Who gets an update of a running call; an error if there is no such call.
+    pub(crate) fn updated(&self, seat: SeatId, ticket: u64) -> Result<Listener, ()> {
         let head = self.seats.get(&seat).and_then(|place| place.frames.front()).ok_or(())?;
         if head.ticket != ticket || head.started.is_none() {
             return Err(());
         }
-        Ok(head.job.and_then(|id| self.jobs.get(&id)).map(|held| held.job.waiter.clone()))
+        Ok(match &head.jobs {
+            Jobs::Nobody => Listener::Nobody,
+            Jobs::One(id) => self.jobs.get(id).map_or(Listener::Nobody, |held| Listener::One(held.job.waiter.clone())),
+            Jobs::Group(_) => Listener::Group,
+        })
     }
 
     /// A call of a seat ended. False if it cannot be: only the first call can end, unless it was taken back or recalled.
@@ -42,37 +76,49 @@ impl State {
         &mut self,
         seat: SeatId,
         ticket: u64,
-        outcome: Outcome,
+        answer: Answer,
         now: Instant,
         effects: &mut Effects,
-    ) -> bool {
-        let Some(place) = self.seats.get_mut(&seat) else { return false };
-        let Some(position) = place.position(ticket) else { return false };
+    ) -> Finished {
+        let Some(place) = self.seats.get_mut(&seat) else { return Finished::No };
+        let Some(position) = place.position(ticket) else { return Finished::No };
         let frame = &place.frames[position];
         let (started, cancelled) = (frame.started, frame.cancelled.is_some());
-        let interrupted = matches!(outcome, Outcome::Failed { kind: FailureKind::Cancelled, .. });
+        let interrupted = matches!(answer, Answer::Whole(Outcome::Failed { kind: FailureKind::Cancelled, .. }));
         let comes_back = interrupted && frame.recalled && started.is_none();
-        match frame.job {
-            None => place.remove(position, now),
-            Some(id) if comes_back => {
-                place.remove(position, now);
-                self.put_back(id, effects);
-            }
-            Some(id) if position == 0 => {
-                place.remove(position, now);
-                let outcome = if interrupted && cancelled { Outcome::Cancelled } else { outcome };
-                self.finish(id, outcome, effects);
-            }
-            Some(_) => return false,
+        if position > 0 && !comes_back && !frame.jobs.is_nobody() {
+            return Finished::No;
         }
+        let answer = match (&frame.jobs, answer) {
+            (Jobs::Group(group), Answer::Whole(Outcome::Result(list))) => {
+                return Finished::Unsplit(list, group.members.len());
+            }
+            (_, Answer::Whole(_)) if interrupted && cancelled => Answer::Whole(Outcome::Cancelled),
+            (_, answer) => answer,
+        };
+        let jobs = place.remove(position, now);
+        let waits_again = match jobs {
+            jobs if comes_back => {
+                jobs.live().for_each(|id| self.put_back(id, effects));
+                !jobs.is_nobody()
+            }
+            Jobs::Group(group) => self.end_group(group, answer, cancelled, effects),
+            Jobs::One(id) => {
+                if let Answer::Whole(outcome) = answer {
+                    self.finish(id, outcome, effects);
+                }
+                false
+            }
+            Jobs::Nobody => false,
+        };
         self.count(started, now, effects);
         self.feed(seat, now, effects);
-        if comes_back {
+        if waits_again {
             self.fill(now, effects);
             effects.nudge |= !self.queue.is_empty();
         }
         self.release_if_drained(seat, effects);
-        true
+        Finished::Yes
     }
 
     /// Counts a run time; a version that turns out quick gets calls handed ahead.
@@ -98,15 +144,16 @@ impl State {
     /// Settles the calls of a seat that is no more.
     fn settle(&mut self, place: Place, why: &str, effects: &mut Effects) {
         for (position, frame) in place.frames.into_iter().enumerate() {
-            let Some(id) = frame.job else { continue };
-            match frame.started {
-                Some(_) if frame.cancelled.is_some() => self.finish(id, Outcome::Cancelled, effects),
-                Some(_) => self.finish(id, Outcome::Crashed(why.to_owned()), effects),
-                None if position == 0 && self.is_deadly(id) => {
-                    let why = format!("{LOSSES} processes ended before they could start the request: {why}");
-                    self.finish(id, Outcome::Crashed(why), effects);
+            for id in frame.jobs.live() {
+                match frame.started {
+                    Some(_) if frame.cancelled.is_some() => self.finish(id, Outcome::Cancelled, effects),
+                    Some(_) => self.finish(id, Outcome::Crashed(why.to_owned()), effects),
+                    None if position == 0 && self.is_deadly(id) => {
+                        let why = format!("{LOSSES} processes ended before they could start the request: {why}");
+                        self.finish(id, Outcome::Crashed(why), effects);
+                    }
+                    None => self.put_back(id, effects),
                 }
-                None => self.put_back(id, effects),
             }
         }
         effects.drained.extend(place.drained);
@@ -114,8 +161,9 @@ impl State {
     }
 
     /// Counts that a process ended with this call next in its buffer. Once is chance; a call whose mere bytes end processes
-    /// would otherwise go round for ever.
+    /// would otherwise go round for ever. From now on it goes alone, so that it takes no others with it.
     fn is_deadly(&mut self, id: modelyard_types::RequestId) -> bool {
+        self.go_alone(id);
         self.jobs.get_mut(&id).is_some_and(|held| {
             held.lost += 1;
             held.lost >= LOSSES

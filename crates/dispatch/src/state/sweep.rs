@@ -9,6 +9,8 @@ use crate::seat::SeatId;
 impl State {
     /// Gives up on processes that are silent, and asks back what a long call holds up while another seat is idle.
     pub(crate) fn sweep(&mut self, now: Instant, effects: &mut Effects) {
+        // Whoever is to wake the lane may have failed to.
+        self.woken(now, effects);
         let seats: Vec<SeatId> = self.seats.keys().copied().collect();
         for seat in seats {
             let Some(place) = self.seats.get(&seat) else { continue };
@@ -28,7 +30,7 @@ impl State {
     fn ignores_cancel(&self, place: &Place, now: Instant) -> bool {
         let Some(head) = place.frames.front() else { return false };
         let since = head.cancelled.map(|at| at.max(place.since));
-        head.job.is_none() && place.killed.is_none() && since.is_some_and(|at| self.is_overdue(at, now))
+        head.jobs.is_nobody() && place.killed.is_none() && since.is_some_and(|at| self.is_overdue(at, now))
     }
 
     fn holds_up(&self, place: &Place, now: Instant) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use modelyard_types::RequestId;
@@ -14,8 +14,8 @@ use crate::{Call, Class, FailureKind, Job, Lane, LaneSettings, Outcome, Refusal,
 /// What a process has been told and not yet dealt with.
 #[derive(Default)]
 pub(super) struct Told {
-    /// Calls in its buffer, by ticket and the name in the body.
-    pub(super) buffer: VecDeque<(u64, usize)>,
+    /// Calls in its buffer, by ticket and the names in the body: several if it is a list.
+    pub(super) buffer: VecDeque<(u64, Vec<usize>)>,
     /// Cancels and recalls it has not answered.
     pub(super) cancels: Vec<u64>,
     pub(super) recalls: Vec<u64>,
@@ -23,7 +23,7 @@ pub(super) struct Told {
     /// Whether the first of the buffer is in work.
     pub(super) working: bool,
     /// Calls as they came, with what the buffer held before.
-    pub(super) history: Vec<(usize, usize)>,
+    pub(super) history: Vec<(Vec<usize>, usize)>,
     pub(super) credit: u32,
 }
 
@@ -34,10 +34,13 @@ pub(super) struct Process(pub(super) Mutex<Told>);
 impl Seat for Process {
     fn hand_over(&self, ticket: u64, call: &Call) {
         let mut told = self.0.lock().unwrap();
-        let name = std::str::from_utf8(&call.body).unwrap().parse().unwrap();
+        let body = std::str::from_utf8(&call.body).unwrap();
+        assert_eq!(body.starts_with('['), call.flags == 2, "a list is a list");
+        let names: Vec<usize> = body.trim_matches(['[', ']']).split(',').map(|name| name.parse().unwrap()).collect();
+        assert_eq!(call.context, names[0].to_string(), "the context is that of the first");
         let before = told.buffer.len();
-        told.history.push((name, before));
-        told.buffer.push_back((ticket, name));
+        told.history.push((names.clone(), before));
+        told.buffer.push_back((ticket, names));
     }
     fn cancel(&self, ticket: u64) {
         self.0.lock().unwrap().cancels.push(ticket);
@@ -59,6 +62,15 @@ pub(super) struct Heard {
     pub(super) started: usize,
     pub(super) updates: Vec<Bytes>,
     pub(super) outcomes: Vec<Outcome>,
+}
+
+/// How a job is submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Plain,
+    /// As text, which is no item of a list.
+    Text,
+    Alone,
 }
 
 struct Caller(Arc<Mutex<Heard>>);
@@ -83,6 +95,9 @@ pub(super) struct Yard {
     pub(super) heard: Vec<Arc<Mutex<Heard>>>,
     pub(super) ids: Vec<RequestId>,
     clock: Arc<AtomicU64>,
+    /// For when the lane asked to be woken.
+    wakes: Arc<Mutex<Vec<Instant>>>,
+    start: Instant,
 }
 
 impl Yard {
@@ -92,8 +107,11 @@ impl Yard {
         let nudge = Arc::new(move || {
             counted.fetch_add(1, Ordering::SeqCst);
         });
-        let lane = Lane::with_clock(settings, nudge, Clock::Manual(Instant::now(), clock.clone()));
-        Self { lane, nudges, seats: vec![], heard: vec![], ids: vec![], clock }
+        let (start, wakes) = (Instant::now(), Arc::new(Mutex::new(vec![])));
+        let asked = wakes.clone();
+        let waker = Arc::new(move |at| asked.lock().unwrap().push(at));
+        let lane = Lane::with_clock(settings, nudge, waker, Clock::Manual(start, clock.clone()));
+        Self { lane, nudges, seats: vec![], heard: vec![], ids: vec![], clock, wakes, start }
     }
 
     /// A lane whose version is known to be quick, with so many idle seats.
@@ -110,8 +128,23 @@ impl Yard {
         yard
     }
 
+    /// Time goes on, and the lane is woken if it asked for it.
     pub(super) fn turn(&self, millis: u64) {
         self.clock.fetch_add(millis, Ordering::SeqCst);
+        while let Some(at) = self.due_wake() {
+            self.wakes.lock().unwrap().retain(|asked| *asked != at);
+            self.lane.woken();
+        }
+    }
+
+    /// Whoever should wake the lane does not.
+    pub(super) fn lose_wakes(&self) {
+        self.wakes.lock().unwrap().clear();
+    }
+
+    fn due_wake(&self) -> Option<Instant> {
+        let now = self.start + Duration::from_millis(self.millis());
+        self.wakes.lock().unwrap().iter().copied().find(|at| *at <= now)
     }
 
     pub(super) fn millis(&self) -> u64 {
@@ -126,10 +159,16 @@ impl Yard {
     }
 
     pub(super) fn submit(&mut self, class: Class, priority: u8) -> Result<usize, Refusal> {
+        self.submit_as(class, priority, Way::Plain)
+    }
+
+    pub(super) fn submit_as(&mut self, class: Class, priority: u8, way: Way) -> Result<usize, Refusal> {
         let (id, name) = (RequestId::new(), self.ids.len());
         let heard = Arc::new(Mutex::new(Heard::default()));
-        let call = Call { flags: 0, context: Bytes::new(), body: name.to_string().into() };
-        let taken = self.lane.submit(Job { id, class, priority, call, waiter: Arc::new(Caller(heard.clone())) });
+        let (body, flags) = (Bytes::from(name.to_string()), u8::from(way == Way::Text));
+        let call = Call { flags, context: body.clone(), body };
+        let job = Job { id, class, priority, call, waiter: Arc::new(Caller(heard.clone())) };
+        let taken = if way == Way::Alone { self.lane.submit_alone(job) } else { self.lane.submit(job) };
         self.heard.push(heard);
         self.ids.push(id);
         taken.map(|()| name)
@@ -139,9 +178,14 @@ impl Yard {
         self.submit(Class::Direct, 1).unwrap()
     }
 
-    /// The names of the calls in a process's buffer.
+    /// The names in a process's buffer.
     pub(super) fn buffer(&self, seat: usize) -> Vec<usize> {
-        self.seats[seat].1.0.lock().unwrap().buffer.iter().map(|(_, name)| *name).collect()
+        self.calls(seat).concat()
+    }
+
+    /// The names of each call in a process's buffer.
+    pub(super) fn calls(&self, seat: usize) -> Vec<Vec<usize>> {
+        self.told(seat, |told| told.buffer.iter().map(|(_, names)| names.clone()).collect())
     }
 
     /// The ticket of the call at that place of a buffer.
@@ -189,7 +233,8 @@ impl Yard {
     /// The process runs the first call of its buffer to its end.
     pub(super) fn run(&self, seat: usize) {
         self.start(seat);
-        self.end(seat, answer());
+        let names = self.calls(seat).swap_remove(0);
+        self.end(seat, if names.len() > 1 { own(&names) } else { answer() });
     }
 
     pub(super) fn outcomes(&self, name: usize) -> Vec<Outcome> {
@@ -207,4 +252,14 @@ pub(super) fn answer() -> Outcome {
 
 pub(super) fn interrupted() -> Outcome {
     Outcome::Failed { message: "dropped".into(), public: None, kind: FailureKind::Cancelled }
+}
+
+/// What a process answers that gives each request its own name back.
+pub(super) fn own(names: &[usize]) -> Outcome {
+    let text = names.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+    Outcome::Result(if names.len() == 1 { text } else { format!("[{text}]") }.into())
+}
+
+pub(super) fn raised() -> Outcome {
+    Outcome::Failed { message: "raised".into(), public: None, kind: FailureKind::Exception }
 }

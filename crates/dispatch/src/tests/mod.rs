@@ -1,6 +1,7 @@
 //! The lane against fake processes: single rules by example, all of them together by property.
 
 mod fake;
+mod groups;
 mod random;
 mod rules;
 mod threads;

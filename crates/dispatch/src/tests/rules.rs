@@ -32,7 +32,7 @@ fn jobs_wait_by_class_then_priority_then_age() {
     for _ in submitted {
         yard.run(seat);
     }
-    let order: Vec<usize> = yard.told(seat, |told| told.history.iter().map(|(name, _)| *name).collect());
+    let order: Vec<usize> = yard.told(seat, |told| told.history.iter().flat_map(|(names, _)| names.clone()).collect());
     assert_eq!(order, [3, 2, 4, 1, 0]);
 }
 

@@ -83,7 +83,7 @@ fn serve(lane: &Lane, served: &AtomicU64, ends: &Ends) {
 fn every_job_ends_once_whatever_dies() {
     const JOBS: usize = 4_000;
     let ends = Arc::new(Ends { of_jobs: (0..JOBS).map(|_| AtomicUsize::new(0)).collect(), all: AtomicUsize::new(0) });
-    let lane = Lane::new(LaneSettings::default(), Arc::new(|| ()));
+    let lane = Lane::new(LaneSettings::default(), Arc::new(|| ()), Arc::new(|_| ()));
     let (served, ids) = (AtomicU64::new(0), (0..JOBS).map(|_| RequestId::new()).collect::<Vec<_>>());
     thread::scope(|scope| {
         for _ in 0..3 {

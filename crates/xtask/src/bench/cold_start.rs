@@ -74,6 +74,7 @@ fn what(work: Work) -> String {
     match work {
         Work::Echo => "cold start, nothing imported".into(),
         Work::Iris => "cold start, scikit-learn".into(),
+        Work::Wine => "cold start, scikit-learn with a scaler".into(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! machine mean nothing. Nothing here asserts a time: a run fails only when something could not be measured.
 
 mod answer;
+mod batching;
 mod build;
 mod child;
 mod cold_start;
@@ -28,7 +29,7 @@ pub type Result<T> = std::result::Result<T, String>;
 
 /// Runs the benchmark `name` and prints what it found.
 ///
-/// `direct` and `cold-start` are for people; `floor` is how a benchmark starts its own floor as a process of its own.
+/// `direct`, `cold-start` and `batching` are for people; `floor` is how a benchmark starts its own floor as a process of its own.
 pub fn run(name: &str, options: &Options) -> Result<()> {
     if name == "floor" {
         return floor::serve(&options.floor);
@@ -36,7 +37,8 @@ pub fn run(name: &str, options: &Options) -> Result<()> {
     let benchmark: fn(&Options, &build::Binaries) -> Result<report::Report> = match name {
         "direct" => direct::run,
         "cold-start" => cold_start::run,
-        _ => return Err(format!("there is no benchmark '{name}'; there are: direct, cold-start")),
+        "batching" => batching::run,
+        _ => return Err(format!("there is no benchmark '{name}'; there are: direct, cold-start, batching")),
     };
     interrupt::watch()?;
     let Some(binaries) = build::prepare(options)? else {

@@ -46,12 +46,15 @@ pub fn package(work: Work, python: &Path, home: &Path) -> Result<Package> {
     let path = folder.join("requirements.txt");
     fs::write(&path, requirements).map_err(|e| format!("{} cannot be written: {e}", path.display()))?;
     let python = environment(python, home, requirements)?;
-    let model = folder.join("iris.joblib");
-    if !model.exists() {
-        let train = include_str!("packages/iris/train.py");
+    let model = model(home, work);
+    if let Some(train) = work.training().filter(|_| !model.exists()) {
         output("training the model", Command::new(&python).args(["-c", train]).arg(&model), LIMIT)?;
     }
     Ok(Package { work, folder, python })
+}
+
+fn model(home: &Path, work: Work) -> PathBuf {
+    home.join("packages").join(work.name()).join(format!("{}.joblib", work.name()))
 }
 
 /// An environment with nothing in it: what a package without requirements gets on the other side, too.
@@ -60,12 +63,14 @@ fn bare_environment(python: &Path, home: &Path) -> Result<PathBuf> {
 }
 
 fn environment(python: &Path, home: &Path, requirements: &str) -> Result<PathBuf> {
-    let model = home.join("packages/iris/iris.joblib");
     let (folder, before) = (home.join("venv"), stamp_of(&home.join("venv")));
     let python = environment_at(python, &folder, requirements)?;
-    if stamp_of(&folder) != before && model.exists() {
+    if stamp_of(&folder) != before {
         // A model belongs to the library that wrote it.
-        fs::remove_file(&model).map_err(|e| format!("{} cannot be removed: {e}", model.display()))?;
+        let models = [Work::Iris, Work::Wine].map(|work| model(home, work));
+        for model in models.iter().filter(|model| model.exists()) {
+            fs::remove_file(model).map_err(|e| format!("{} cannot be removed: {e}", model.display()))?;
+        }
     }
     Ok(python)
 }

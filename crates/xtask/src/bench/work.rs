@@ -10,6 +10,8 @@ pub enum Work {
     Echo,
     /// Predicts one row with a scikit-learn model.
     Iris,
+    /// Predicts one row, or many at once, with a scaler and a model of scikit-learn.
+    Wine,
 }
 
 impl Work {
@@ -18,6 +20,7 @@ impl Work {
         match self {
             Work::Echo => "echo",
             Work::Iris => "iris",
+            Work::Wine => "wine",
         }
     }
 
@@ -26,6 +29,7 @@ impl Work {
         match self {
             Work::Echo => include_str!("packages/echo/deployment.py"),
             Work::Iris => include_str!("packages/iris/deployment.py"),
+            Work::Wine => include_str!("packages/wine/deployment.py"),
         }
     }
 
@@ -34,6 +38,16 @@ impl Work {
         match self {
             Work::Echo => None,
             Work::Iris => Some(include_str!("packages/iris/requirements.txt")),
+            Work::Wine => Some(include_str!("packages/wine/requirements.txt")),
+        }
+    }
+
+    /// The program that trains the package's model, which stands in `NAME.joblib`.
+    pub fn training(self) -> Option<&'static str> {
+        match self {
+            Work::Echo => None,
+            Work::Iris => Some(include_str!("packages/iris/train.py")),
+            Work::Wine => Some(include_str!("packages/wine/train.py")),
         }
     }
 
@@ -42,6 +56,9 @@ impl Work {
         match self {
             Work::Echo => json!({ "x": 21.0 }),
             Work::Iris => json!({ "row": [5.1, 3.5, 1.4, 0.2] }),
+            Work::Wine => {
+                json!({ "row": [14.23, 1.71, 2.43, 15.6, 127.0, 2.8, 3.06, 0.28, 2.29, 5.64, 1.04, 3.92, 1065.0] })
+            }
         }
     }
 
@@ -49,7 +66,7 @@ impl Work {
     pub fn output(self) -> Value {
         match self {
             Work::Echo => json!({ "y": 42.0 }),
-            Work::Iris => json!({ "label": 0 }),
+            Work::Iris | Work::Wine => json!({ "label": 0 }),
         }
     }
 
@@ -57,7 +74,7 @@ impl Work {
     pub fn floor_proof(self) -> &'static str {
         match self {
             Work::Echo => r#""y":42.0"#,
-            Work::Iris => r#""label":0"#,
+            Work::Iris | Work::Wine => r#""label":0"#,
         }
     }
 
@@ -65,7 +82,7 @@ impl Work {
     pub fn input_fields(self) -> Value {
         match self {
             Work::Echo => json!([{ "name": "x", "data_type": "double" }]),
-            Work::Iris => json!([{ "name": "row", "data_type": "array_double" }]),
+            Work::Iris | Work::Wine => json!([{ "name": "row", "data_type": "array_double" }]),
         }
     }
 
@@ -73,7 +90,7 @@ impl Work {
     pub fn output_fields(self) -> Value {
         match self {
             Work::Echo => json!([{ "name": "y", "data_type": "double" }]),
-            Work::Iris => json!([{ "name": "label", "data_type": "int" }]),
+            Work::Iris | Work::Wine => json!([{ "name": "label", "data_type": "int" }]),
         }
     }
 }

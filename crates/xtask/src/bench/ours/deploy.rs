@@ -40,9 +40,14 @@ pub struct Deployed {
 impl Server {
     /// Deploys `package` with full retention, waits until it is available and checks one answer.
     pub fn deploy(&self, package: &Package, instances: Instances) -> Result<Deployed> {
+        self.deploy_as(&format!("bench-{}", package.work.name()), package, instances, json!({}))
+    }
+
+    /// The same under a name, with labels on its version.
+    pub fn deploy_as(&self, name: &str, package: &Package, instances: Instances, labels: Value) -> Result<Deployed> {
         let work = package.work;
-        eprintln!("deploying {}", work.name());
-        let deployed = self.create(package, instances).map_err(|e| self.with_log(&e))?;
+        eprintln!("deploying {name}");
+        let deployed = self.create(name, package, instances, labels).map_err(|e| self.with_log(&e))?;
         let answer = self.ask(&deployed).map_err(|e| self.with_log(&e))?;
         if answer["result"] != work.output() {
             return Err(format!("{} answers {answer} instead of {}", work.name(), work.output()));
@@ -51,9 +56,8 @@ impl Server {
         Ok(deployed)
     }
 
-    fn create(&self, package: &Package, instances: Instances) -> Result<Deployed> {
+    fn create(&self, name: &str, package: &Package, instances: Instances, labels: Value) -> Result<Deployed> {
         let work = package.work;
-        let name = format!("bench-{}", work.name());
         self.post(
             DEPLOYMENTS,
             &json!({
@@ -69,6 +73,7 @@ impl Server {
             &versions,
             &json!({
                 "version": "v1",
+                "labels": labels,
                 "environment": self.environment,
                 "minimum_instances": i32::from(instances == Instances::One),
                 "maximum_instances": 1,
