@@ -160,7 +160,7 @@ impl Control {
     ) -> Result<Vec<(Request, modelyard_store::RequestData)>> {
         let (mut found, mut missing) = (Vec::with_capacity(ids.len()), Vec::new());
         for id in ids {
-            match self.0.live.get(*id) {
+            match self.0.live.shown(*id) {
                 Some(live) => found.push(live.row()),
                 None => missing.push(*id),
             }

@@ -33,6 +33,11 @@ impl Live {
         self.shard(id, |table| table.get(&id).cloned())
     }
 
+    /// The request of this id, unless it was deleted and is on its way out.
+    pub(crate) fn shown(&self, id: RequestId) -> Option<Arc<LiveRequest>> {
+        self.get(id).filter(|request| !request.is_deleted())
+    }
+
     /// The requests that pass `wanted`, in no order.
     pub(crate) fn filter(&self, wanted: impl Fn(&LiveRequest) -> bool) -> Vec<Arc<LiveRequest>> {
         let mut found = Vec::new();

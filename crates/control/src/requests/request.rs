@@ -231,6 +231,11 @@ impl LiveRequest {
         self.cancel();
     }
 
+    /// Whether it was deleted and is on its way out.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.lock().deleted
+    }
+
     /// Tells somebody more of its end; nothing when it has ended already.
     pub(crate) fn listen(&self) -> Option<oneshot::Receiver<Ended>> {
         let mut state = self.lock();

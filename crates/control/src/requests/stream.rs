@@ -153,7 +153,7 @@ impl Control {
     }
 
     fn live_source(&self, id: RequestId) -> Option<Source> {
-        let live = self.0.live.get(id)?;
+        let live = self.0.live.shown(id)?;
         let (reader, end) = (live.reader(false), live.listen()?);
         Some(Source::Live { live, reader, end: Some(end), owed: 0 })
     }

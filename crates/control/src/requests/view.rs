@@ -113,7 +113,7 @@ impl Control {
     }
 
     async fn find_request(&self, id: RequestId, metadata_only: bool) -> Result<(Request, RequestData)> {
-        if let Some(live) = self.0.live.get(id) {
+        if let Some(live) = self.0.live.shown(id) {
             return Ok(live.row());
         }
         if Timestamp::now().since(id.made_at()) < YOUNG {
@@ -138,7 +138,9 @@ impl Control {
         filter: &RequestFilter,
     ) -> Result<Vec<RequestView>> {
         let wanted = usize::try_from(filter.offset + filter.limit).unwrap_or(usize::MAX);
-        let live = self.0.live.filter(|request| request.request.project_id == project.id && filter.passes(request));
+        let live = self.0.live.filter(|request| {
+            request.request.project_id == project.id && !request.is_deleted() && filter.passes(request)
+        });
         let mut found: Vec<Request> = live.iter().map(|live| live.row().0).collect();
         self.0.recorder.catch_up().await?;
         if found.is_empty() {
