@@ -14,6 +14,7 @@ mod crash;
 mod deployments;
 mod environments;
 mod idempotency;
+mod instances;
 mod logs;
 mod organizations;
 mod projects;

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use modelyard_types::instance_types::{DeploymentInstanceType, InstanceType, InstanceTypeList, InstanceTypePage};
 use modelyard_types::permissions::can;
 use modelyard_types::release::ClientRelease;
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
@@ -85,7 +85,7 @@ fn paged(page: &Page) -> InstanceTypePage {
 }
 
 /// Kinds have no rows, so that their ids are made from their names: the same on every server.
-fn id(kind: InstanceType) -> String {
+pub(crate) fn id(kind: InstanceType) -> String {
     let mut bytes = [0; 16];
     let name = kind.name();
     for (at, byte) in bytes.iter_mut().zip(name.bytes()) {
@@ -120,8 +120,13 @@ fn newer(kind: InstanceType) -> InstanceTypeList {
         accelerator: 0.0,
         credit_rate: kind.credit_rate(),
         dedicated_node: false,
-        node_pool: json!({ "id": Uuid::nil(), "name": "local", "cluster": { "id": Uuid::nil(), "name": "local", "type": "local" } }),
+        node_pool: node_pool(),
     }
+}
+
+/// All instances run on hosts that servers run on.
+pub(crate) fn node_pool() -> Value {
+    json!({ "id": Uuid::nil(), "name": "local", "cluster": { "id": Uuid::nil(), "name": "local", "type": "local" } })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use modelyard_types::Error;
 use modelyard_types::deployments::{DeploymentCreate, DeploymentUpdate};
 use modelyard_types::fields::check_depth;
+use modelyard_types::instances::InstanceUpdate;
 use modelyard_types::logs::LogsCreate;
 use modelyard_types::organizations::{OrganizationCreate, OrganizationUpdate};
 use modelyard_types::projects::{ProjectCreate, ProjectUpdate};
@@ -43,7 +44,8 @@ macro_rules! checked {
     };
 }
 checked! {
-    DeploymentCreate, DeploymentUpdate, DeploymentVersionCreate, DeploymentVersionUpdate, DeploymentRequestUpdate;
+    DeploymentCreate, DeploymentUpdate, DeploymentVersionCreate, DeploymentVersionUpdate, DeploymentRequestUpdate,
+    InstanceUpdate;
     OrganizationCreate, OrganizationUpdate, ProjectCreate, ProjectUpdate, LogsCreate
 }
 

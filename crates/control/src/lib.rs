@@ -8,6 +8,7 @@ mod audit;
 pub mod catalogue;
 mod deployments;
 mod environments;
+mod instances;
 mod lanes;
 pub mod log_sink;
 pub mod logs_query;
@@ -23,7 +24,7 @@ mod testing;
 mod versions;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use modelyard_objects::Objects;
@@ -32,6 +33,8 @@ use modelyard_types::{Error, OrganizationId, ProjectId, Result};
 use tokio::sync::Notify;
 
 use catalogue::Catalogue;
+use instances::{Journal, Why};
+pub use instances::{InstanceScope, InstanceView};
 use lanes::Lanes;
 use log_sink::LogSink;
 use requests::{Acceptor, Arriving, Live, Recorder};
@@ -64,10 +67,13 @@ pub(crate) struct Inner {
     pub(crate) acceptor: Acceptor,
     draining: AtomicBool,
     pub(crate) log_sink: LogSink,
+    pub(crate) journal: Arc<Journal>,
     pub(crate) fleet: Fleet,
     pub(crate) nudges: Nudges,
+    /// When the last heartbeat was written, in microseconds since 1970; 0 before the first.
+    pub(crate) beaten_at: AtomicI64,
     loops: loops::Running,
-    /// The recorder and the writer of log lines: they end last.
+    /// The recorder, the journal and the writer of log lines: they end last.
     writers: loops::Running,
 }
 
@@ -118,8 +124,10 @@ impl Control {
             acceptor: Acceptor::default(),
             draining: AtomicBool::new(false),
             log_sink: LogSink::default(),
+            journal: Arc::default(),
             fleet: Fleet::default(),
             nudges,
+            beaten_at: AtomicI64::new(0),
             loops: loops::Running::default(),
             writers: loops::Running::default(),
         })))
@@ -145,11 +153,19 @@ impl Control {
             tracing::error!("the database does not answer: requests that ended last are not written down");
         }
         self.0.log_sink.barrier().await;
+        if self.0.journal.catch_up().await.is_err() {
+            tracing::error!("the database does not answer: what happened to instances last is not written down");
+        }
         self.0.writers.end().await;
     }
 
     /// Stops what runs, while log lines can still be written.
     async fn stop_instances(&self) {
+        for instance in self.0.fleet.all() {
+            if self.0.fleet.stopping(instance.id).is_some() {
+                instance.history().stopping(&Why::ServerStops);
+            }
+        }
         let runner = &self.0.settings.runner;
         let stops = runner.list().await.into_iter().map(|(instance, epoch)| runner.stop(instance, epoch));
         // Who takes longer is killed with the runner.

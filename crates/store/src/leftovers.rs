@@ -12,9 +12,9 @@ use crate::value::values;
 /// Something to clear away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leftover {
-    /// The requests of a deleted version: `requests::delete_of_version`.
+    /// The requests and instances of a deleted version: `delete_of_version` of `requests` and `instances`.
     Version(VersionId),
-    /// The requests and log lines of a deleted project: `requests::delete_of_project`, `LogStore::delete_of_project`.
+    /// What is left of a deleted project: `delete_of_project` of `requests`, `instances`, `audit` and `LogStore`.
     Project(ProjectId),
     /// Stored bytes that no row refers to any more.
     Object(String),
@@ -61,6 +61,8 @@ statements! {
     VERSIONS_OF = "SELECT id FROM versions WHERE deployment_id = $1";
     NEXT = "SELECT what, name FROM leftovers ORDER BY created_at, what, name LIMIT $1";
     REMOVE = "DELETE FROM leftovers WHERE what = $1 AND name = $2";
+    LIVING_OF_VERSION = "SELECT COUNT(*) FROM instances WHERE version_id = $1 AND ended_at IS NULL";
+    LIVING_OF_PROJECT = "SELECT COUNT(*) FROM instances WHERE project_id = $1 AND ended_at IS NULL";
     USED = "SELECT (SELECT COUNT(*) FROM revisions WHERE package_key = $1)
         + (SELECT COUNT(*) FROM environment_revisions WHERE package_key = $1)";
 }
@@ -104,6 +106,16 @@ pub async fn next(on: impl Source<'_>, limit: i64) -> Result<Vec<Leftover>> {
 pub async fn is_object_used(on: impl Source<'_>, key: &str) -> Result<bool> {
     let (uses,): (i64,) = on.one(USED, values![key]).await?;
     Ok(uses > 0)
+}
+
+/// Whether no instance of what was deleted lives any more: one writes its row until its end.
+pub async fn is_at_rest(on: impl Source<'_>, leftover: &Leftover) -> Result<bool> {
+    let (living,): (i64,) = match leftover {
+        Leftover::Version(id) => on.one(LIVING_OF_VERSION, values![id]).await?,
+        Leftover::Project(id) => on.one(LIVING_OF_PROJECT, values![id]).await?,
+        Leftover::Object(_) => return Ok(true),
+    };
+    Ok(living == 0)
 }
 
 /// Strikes a leftover off, once it is cleared away.

@@ -17,6 +17,7 @@ pub mod deployments;
 pub mod environments;
 pub mod idempotency;
 pub mod installation;
+pub mod instances;
 pub mod leftovers;
 pub mod logs;
 pub mod organizations;
@@ -37,6 +38,7 @@ pub use db::{Reading, Source, Sql, is_postgres};
 pub use deployments::Deployment;
 pub use environments::{Environment, EnvironmentBuild, EnvironmentRevision, Tag};
 pub use error::{Refusal, Result, StoreError};
+pub use instances::{Instance, InstanceEvent};
 pub use logs::LogStore;
 pub use organizations::Organization;
 pub use projects::Project;
@@ -51,7 +53,8 @@ pub use versions::Version;
 
 use db::{Db, Durability};
 
-const MIGRATIONS: &[migrate::Migration] = migrate::migrations!["store/0001_initial.sql", "store/0003_requests.sql"];
+const MIGRATIONS: &[migrate::Migration] =
+    migrate::migrations!["store/0001_initial.sql", "store/0002_instances.sql", "store/0003_requests.sql"];
 
 /// The open database. Cheap to clone.
 #[derive(Clone)]
@@ -105,6 +108,7 @@ pub fn statements(postgres: bool) -> Vec<(String, String)> {
         environments::builds::STATEMENTS,
         idempotency::STATEMENTS,
         installation::STATEMENTS,
+        instances::STATEMENTS,
         leftovers::STATEMENTS,
         logs::STATEMENTS,
         organizations::STATEMENTS,
@@ -126,6 +130,7 @@ pub fn statements(postgres: bool) -> Vec<(String, String)> {
     let other = if postgres { "_LITE" } else { "_PG" };
     fixed
         .chain(outbox::built_texts(postgres))
+        .chain(instances::built_texts(postgres))
         .chain(requests::built_texts(postgres))
         .chain(logs::built_texts(postgres))
         .filter(|(name, _)| !name.ends_with(other))

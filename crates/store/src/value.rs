@@ -239,6 +239,7 @@ words! {
     modelyard_types::versions::VersionStatus,
     modelyard_types::revisions::BuildStatus,
     modelyard_types::audit::AuditAction,
+    modelyard_types::instances::InstanceStatus,
 }
 
 macro_rules! id_columns {
@@ -258,7 +259,7 @@ macro_rules! id_columns {
 }
 id_columns! {
     OrganizationId, ProjectId, UserId, TokenId, DeploymentId, VersionId, RevisionId, EnvironmentId, TagId,
-    EnvironmentRevisionId, EnvironmentBuildId, RequestId, OutboxId, InstanceId, AuditEventId, ServerId,
+    EnvironmentRevisionId, EnvironmentBuildId, RequestId, OutboxId, InstanceId, InstanceEventId, AuditEventId, ServerId,
 }
 
 macro_rules! json_columns {

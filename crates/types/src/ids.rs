@@ -92,6 +92,8 @@ ids! {
     OutboxId,
     /// A running instance of a version.
     InstanceId,
+    /// Something that happened to an instance.
+    InstanceEventId,
     /// A kind of instance.
     InstanceTypeId,
     /// An audit event.

@@ -8,6 +8,7 @@ pub mod error;
 pub mod fields;
 pub mod ids;
 pub mod instance_types;
+pub mod instances;
 pub mod labels;
 pub mod logs;
 pub mod names;

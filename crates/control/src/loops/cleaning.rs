@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use modelyard_store::leftovers::{self, Leftover};
-use modelyard_store::{Tx, idempotency, outbox, requests};
+use modelyard_store::{Tx, idempotency, instances, outbox, requests};
 use modelyard_types::{Result, Timestamp};
 
 use crate::Inner;
@@ -17,6 +17,10 @@ const PAUSE: Duration = Duration::from_secs(30);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Rows a step takes at the most.
 const STEP: i64 = 1_000;
+/// Instances a step takes at the most: each has up to a few hundred events.
+const STEP_OF_INSTANCES: i64 = 50;
+/// How long instances that ended are kept, for their events.
+const HISTORY: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Clears away leftovers for ever.
 pub(super) async fn run(control: Arc<Inner>) {
@@ -37,9 +41,12 @@ async fn clear(control: &Inner) -> Result<()> {
         }
         let mut stuck = false;
         for leftover in found {
-            if let Err(cause) = clear_one(control, &leftover).await {
-                tracing::error!(%cause, ?leftover, "a leftover could not be cleared away; it is tried again");
-                stuck = true;
+            match clear_one(control, &leftover).await {
+                Ok(done) => stuck |= !done,
+                Err(cause) => {
+                    tracing::error!(%cause, ?leftover, "a leftover could not be cleared away; it is tried again");
+                    stuck = true;
+                }
             }
         }
         if stuck {
@@ -48,23 +55,31 @@ async fn clear(control: &Inner) -> Result<()> {
     }
 }
 
-async fn clear_one(control: &Inner, leftover: &Leftover) -> Result<()> {
+/// False when something is still in use: it is looked at again.
+async fn clear_one(control: &Inner, leftover: &Leftover) -> Result<bool> {
+    // What ended is deleted below; what lives is waited for.
+    control.journal.catch_up().await?;
+    if !leftovers::is_at_rest(&control.store, leftover).await? {
+        return Ok(false);
+    }
     loop {
         let done = match leftover {
             Leftover::Version(id) => {
                 let mut tx = control.store.begin().await?;
+                let instances = instances::delete_of_version(&mut tx, *id, STEP_OF_INSTANCES).await?;
                 let deleted = requests::delete_of_version(&mut tx, *id, STEP).await?;
-                finish(control, tx, deleted).await?
+                finish(control, tx, deleted).await? && instances == 0
             }
             Leftover::Project(id) => {
                 let mut tx = control.store.begin().await?;
                 let audit = modelyard_store::audit::delete_of_project(&mut tx, *id, STEP).await?;
+                let instances = instances::delete_of_project(&mut tx, *id, STEP_OF_INSTANCES).await?;
                 let deleted = requests::delete_of_project(&mut tx, *id, STEP).await?;
                 let done = finish(control, tx, deleted).await?;
                 let mut tx = control.store.begin().await?;
                 let keys = idempotency::delete_of_project(&mut tx, *id, STEP).await?;
                 tx.commit().await?;
-                done && audit == 0 && keys == 0 && control.logs.delete_of_project(*id, STEP).await? == 0
+                done && audit == 0 && instances == 0 && keys == 0 && control.logs.delete_of_project(*id, STEP).await? == 0
             }
             Leftover::Object(key) => {
                 if !leftovers::is_object_used(&control.store, key).await? {
@@ -76,7 +91,8 @@ async fn clear_one(control: &Inner, leftover: &Leftover) -> Result<()> {
         if done {
             let mut tx = control.store.begin().await?;
             leftovers::remove(&mut tx, leftover).await?;
-            return Ok(tx.commit().await?);
+            tx.commit().await?;
+            return Ok(true);
         }
     }
 }
@@ -135,7 +151,7 @@ async fn clear_packages(control: &Inner) -> Result<()> {
     }
 }
 
-/// Deletes requests and log lines past their time.
+/// Deletes requests, instances and log lines past their time.
 pub(super) async fn expired(control: Arc<Inner>) -> Result<()> {
     loop {
         let mut tx = control.store.begin().await?;
@@ -145,6 +161,15 @@ pub(super) async fn expired(control: Arc<Inner>) -> Result<()> {
         }
     }
     forget_keys(&control).await?;
+    loop {
+        let mut tx = control.store.begin().await?;
+        let before = Timestamp::now().minus(HISTORY);
+        let deleted = instances::delete_ended(&mut tx, before, STEP_OF_INSTANCES).await?;
+        tx.commit().await?;
+        if deleted == 0 {
+            break;
+        }
+    }
     let until = Timestamp::now().minus(control.settings.log_retention).0 * 1_000;
     while control.logs.delete_before(until, STEP).await? > 0 {}
     Ok(())

@@ -1,14 +1,16 @@
 //! Shows that this server lives, learns what others changed, and ends what dead servers left open.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use modelyard_store::leftovers::{self, Leftover};
-use modelyard_store::{Life, Store, requests, servers};
+use modelyard_store::{Life, Store, instances, requests, servers};
 use modelyard_types::{Error, Result, Timestamp};
 use tokio::time::timeout;
 
 use crate::Inner;
+use crate::instances::Why;
 
 /// How long a server may be silent before it counts as dead.
 const DEAD_AFTER: Duration = Duration::from_secs(15);
@@ -24,12 +26,35 @@ pub(super) async fn look_for_changes(control: Arc<Inner>) -> Result<()> {
     control.catalogue.refresh().await
 }
 
+/// What callers read in the events of instances whose server died.
+const SERVER_GONE: &str = "Instance ended: its server stopped";
+
 pub(super) async fn step(control: Arc<Inner>) -> Result<()> {
     let (store, life) = (&control.store, control.settings.life);
     match timeout(PATIENCE, beat(store, life)).await {
-        Ok(beaten) => beaten,
-        Err(late) => Err(Error::internal("telling the database that this server lives", late)),
+        Ok(beaten) => beaten?,
+        Err(late) => return Err(Error::internal("telling the database that this server lives", late)),
     }
+    return_from_silence(&control);
+    stop_as_asked(&control).await
+}
+
+/// Others took a server that was silent for long for dead: its instances are shown again.
+fn return_from_silence(control: &Inner) {
+    let now = Timestamp::now();
+    let before = Timestamp(control.beaten_at.swap(now.0, Ordering::Relaxed));
+    if before.0 > 0 && now.since(before) > DEAD_AFTER {
+        control.fleet.all().iter().for_each(|instance| instance.history().repeat());
+    }
+}
+
+/// Stops the instances of this server that were asked to stop on another.
+async fn stop_as_asked(control: &Arc<Inner>) -> Result<()> {
+    for wanted in instances::stops_wanted(&control.store, control.settings.life).await? {
+        let by = wanted.stop_wanted_by.unwrap_or_default();
+        control.begin_to_stop(wanted.id, Why::Asked(by));
+    }
+    Ok(())
 }
 
 async fn beat(store: &Store, life: Life) -> Result<()> {
@@ -44,17 +69,18 @@ async fn beat(store: &Store, life: Life) -> Result<()> {
     take_over(store, life).await
 }
 
-/// What an earlier life of this server, or a server that fell silent, left open: requests end, builds go back.
+/// What an earlier life of this server, or a server that fell silent, left open: requests and instances end, builds go back.
 pub(crate) async fn take_over(store: &Store, life: Life) -> Result<()> {
     let now = Timestamp::now();
     let dead_since = now.minus(DEAD_AFTER);
     let ended = take_over_requests(store, life, dead_since, now).await?;
     let mut tx = store.begin().await?;
+    let instances = instances::end_orphans(&mut tx, life, dead_since, now, SERVER_GONE).await?;
     let revisions = modelyard_store::revisions::requeue(&mut tx, life, dead_since).await?;
     let builds = modelyard_store::environments::builds::requeue(&mut tx, life, dead_since).await?;
     tx.commit().await?;
-    if ended > 0 || revisions + builds > 0 {
-        tracing::info!(requests = ended, revisions, builds, "took over what a server that is gone left open");
+    if ended > 0 || instances + revisions + builds > 0 {
+        tracing::info!(requests = ended, instances, revisions, builds, "took over what a server that is gone left open");
     }
     Ok(())
 }

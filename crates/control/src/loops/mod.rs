@@ -93,6 +93,11 @@ pub(crate) fn start(control: &Control) {
         async move { it.acceptor.run(&it).await }
     });
     let it = inner.clone();
+    inner.writers.keep("journal", move || {
+        let it = it.clone();
+        async move { it.journal.run(&it.store).await }
+    });
+    let it = inner.clone();
     inner.writers.keep("log writer", move || {
         let it = it.clone();
         async move { it.log_sink.run(&it.logs).await }

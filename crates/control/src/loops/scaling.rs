@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use modelyard_dispatch::LaneLoad;
 use modelyard_scheduler::{Action, Capacity, InstanceLoad, InstanceState, Strategy, VersionLoad, plan};
+use modelyard_types::instances::InstanceStatus;
 use modelyard_types::versions::{ScalingStrategy, VersionStatus};
 use modelyard_types::{Timestamp, VersionId};
 
 use crate::Inner;
 use crate::catalogue::{Place, VersionSnapshot};
+use crate::instances::Why;
 use crate::requests::no_instances;
 use crate::running::{OfVersion, Phase, Running};
 
@@ -48,6 +50,16 @@ pub(super) fn step(control: &Arc<Inner>, unplaced: &mut HashSet<VersionId>) {
         act(control, action);
     }
     *unplaced = still_unplaced;
+    show(control);
+}
+
+/// Shows how many instances there are.
+fn show(control: &Inner) {
+    let all = control.fleet.all();
+    for status in InstanceStatus::ALL {
+        let count = all.iter().filter(|instance| instance.history().status() == status).count();
+        metrics::gauge!("modelyard_instances", "status" => status.as_str()).set(count as f64);
+    }
 }
 
 /// The versions that have instances, want some, or have requests waiting; without a place when they are gone.
@@ -202,11 +214,7 @@ fn act(control: &Arc<Inner>, action: Action) {
             control.start_instance(&project, &deployment, &version);
         }
         Action::Stop { instance, reason } => {
-            let Some(instance) = control.fleet.stopping(instance) else { return };
-            let stopping = control.clone();
-            control.loops.spawn(async move {
-                stopping.stop_instance(instance, reason).await;
-            });
+            control.begin_to_stop(instance, Why::Planned(reason));
         }
         Action::CannotPlace { .. } => {
             metrics::counter!("modelyard_instances_unplaced").increment(1);

@@ -8,6 +8,7 @@ use modelyard_types::{InstanceId, RevisionId, Timestamp, VersionId};
 
 use super::instance::InstanceListener;
 use crate::catalogue::VersionSnapshot;
+use crate::instances::History;
 
 /// Where an instance stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,23 +85,27 @@ impl Fleet {
         }
     }
 
-    /// An instance is no more. One that never took a call counts as a failed start, unless it was told to stop.
-    pub(super) fn ended(&self, version: VersionId, id: InstanceId, reason: &str) {
+    /// An instance is no more. One that never took a call counts as a failed start, unless it was told to stop; gives how
+    /// many starts failed in a row then.
+    pub(super) fn ended(&self, version: VersionId, id: InstanceId, reason: &str) -> Option<u32> {
         let mut fleet = self.lock();
-        let Some(of_version) = fleet.get_mut(&version) else { return };
-        let Some(at) = of_version.instances.iter().position(|it| it.id == id) else { return };
+        let of_version = fleet.get_mut(&version)?;
+        let at = of_version.instances.iter().position(|it| it.id == id)?;
         let instance = of_version.instances.swap_remove(at);
         // Starts that fail together are one failure.
         let news = of_version.failed_at.is_none_or(|failed| instance.id.made_at() >= failed);
-        if instance.phase == Phase::Starting && news {
+        let failed = instance.phase == Phase::Starting;
+        if failed && news {
             of_version.failures += 1;
             of_version.failed_at = Some(Timestamp::now());
             of_version.failed_generation = instance.generation;
             of_version.failure = instance.doomed.unwrap_or_else(|| reason.to_owned());
         }
-        if of_version.instances.is_empty() && of_version.failures == 0 {
+        let failures = of_version.failures;
+        if of_version.instances.is_empty() && failures == 0 {
             fleet.remove(&version);
         }
+        failed.then_some(failures)
     }
 
     /// Marks an instance as being stopped; gives it unless it is gone or stopping already.
@@ -110,6 +115,11 @@ impl Fleet {
         let instance = instances.into_iter().find(|it| it.id == id && it.phase != Phase::Stopping)?;
         instance.phase = Phase::Stopping;
         Some(instance.clone())
+    }
+
+    /// All instances.
+    pub(crate) fn all(&self) -> Vec<Running> {
+        self.lock().values().flat_map(|of_version| of_version.instances.iter().cloned()).collect()
     }
 
     /// The lanes of all versions that have instances.
@@ -124,9 +134,14 @@ impl Fleet {
 }
 
 impl Running {
-    pub(super) fn new(version: &VersionSnapshot, revision: RevisionId, listener: Arc<InstanceListener>) -> Self {
+    pub(super) fn new(
+        id: InstanceId,
+        version: &VersionSnapshot,
+        revision: RevisionId,
+        listener: Arc<InstanceListener>,
+    ) -> Self {
         Self {
-            id: InstanceId::new(),
+            id,
             // An instance is never started again under its id, so its epoch is always the first.
             epoch: 1,
             generation: version.generation,
@@ -136,6 +151,11 @@ impl Running {
             listener,
             doomed: None,
         }
+    }
+
+    /// What is written down of it.
+    pub(crate) fn history(&self) -> &History {
+        &self.listener.history
     }
 
     /// The seats of its processes.

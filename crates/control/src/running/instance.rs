@@ -11,6 +11,7 @@ use modelyard_types::{InstanceId, ProjectId, RequestId, Timestamp, VersionId};
 
 use super::seat::{Calls, ProcessSeat};
 use crate::Inner;
+use crate::instances::History;
 
 /// What callers read when the constructor failed and said nothing for them (semantics 1.9).
 const INIT_FAILED: &str = "Failed to initialise the deployment. See the logs for details.";
@@ -22,6 +23,7 @@ pub(super) struct InstanceListener {
     pub(super) project: ProjectId,
     pub(super) lane: Arc<Lane>,
     pub(super) labels: LogLabels,
+    pub(super) history: History,
     pub(super) places: Mutex<HashMap<u32, Place>>,
 }
 
@@ -111,6 +113,7 @@ impl Listener for InstanceListener {
                 tracing::debug!(instance = %from.instance, phase = phase.name(), micros = took.as_micros() as u64, "start phase");
                 metrics::histogram!("modelyard_start_phase_seconds", "phase" => phase.name())
                     .record(took.as_secs_f64());
+                self.history.phase(from.process, phase, took);
             }
             ProcessEvent::Ready { process, .. } => self.ready(from, process),
             ProcessEvent::Started(ticket) => {
@@ -137,6 +140,7 @@ impl Listener for InstanceListener {
                 if let Some(place) = place {
                     self.lane.seat_gone(place.seat, &gone.reason);
                 }
+                self.history.gone(from.process, &gone);
                 if !gone.expected {
                     self.note(from.instance, logs::Level::Error, gone.reason);
                 }
@@ -145,9 +149,12 @@ impl Listener for InstanceListener {
     }
 
     fn ended(&self, instance: InstanceId, _epoch: u64, ended: Ended) {
-        if let Some(control) = self.control.upgrade() {
-            control.fleet.ended(self.version, instance, &ended.reason);
-            control.nudges.scaling.notify_one();
+        let Some(control) = self.control.upgrade() else { return };
+        let failures = control.fleet.ended(self.version, instance, &ended.reason);
+        self.history.ended(&ended.reason, ended.expected, failures);
+        control.nudges.scaling.notify_one();
+        if control.catalogue.version(self.version).is_none() {
+            control.nudges.cleaning.notify_one();
         }
     }
 }

@@ -7,15 +7,18 @@ use modelyard_runner::process::{Ended, Listener};
 use modelyard_runner::protocol::{Maxima, OutputField};
 use modelyard_runner::runner::{InstanceLimits, InstanceSpec, Load, StartError};
 use modelyard_scheduler::StopReason;
+use modelyard_store::Instance;
 use modelyard_store::logs::LogLabels;
 use modelyard_types::fields::Field;
-use modelyard_types::{InstanceId, RevisionId};
+use modelyard_types::instances::InstanceStatus;
+use modelyard_types::{InstanceId, RevisionId, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::fleet::Running;
 use super::instance::InstanceListener;
 use crate::Inner;
 use crate::catalogue::{Code, DeploymentSnapshot, ProjectSnapshot, VersionSnapshot};
+use crate::instances::{History, Why};
 use crate::loops::caught;
 
 /// Open files of each process.
@@ -37,20 +40,24 @@ impl Inner {
         version: &VersionSnapshot,
     ) {
         let Some(code) = &version.code else { return };
+        let id = InstanceId::new();
+        let row = row(self, id, project, deployment, version, code);
         let listener = Arc::new(InstanceListener {
             control: Arc::downgrade(self),
             version: version.id,
             project: project.id,
             lane: version.lane.clone(),
             labels: labels(deployment, version, code),
+            history: History::begin(self.journal.clone(), row, version.instance_processes),
             places: std::sync::Mutex::default(),
         });
-        let instance = Running::new(version, code.revision, listener.clone());
-        let (id, epoch) = (instance.id, instance.epoch);
+        let instance = Running::new(id, version, code.revision, listener.clone());
+        let epoch = instance.epoch;
         self.fleet.add(version.id, instance);
         let spec = spec(self, id, epoch, project, deployment, version, code);
         let control = self.clone();
         self.loops.spawn(async move {
+            listener.history.scheduled();
             let started = caught(async {
                 Ok(match spec {
                     Ok(spec) => control.settings.runner.start(Arc::new(spec), listener.clone()).await,
@@ -69,12 +76,21 @@ impl Inner {
         });
     }
 
+    /// Begins to stop an instance; false when it is gone or stopping already.
+    pub(crate) fn begin_to_stop(self: &Arc<Self>, id: InstanceId, why: Why) -> bool {
+        let Some(instance) = self.fleet.stopping(id) else { return false };
+        instance.history().stopping(&why);
+        let control = self.clone();
+        self.loops.spawn(async move { control.stop_instance(instance, why).await });
+        true
+    }
+
     /// Stops an instance: its processes get no more calls, finish what they began, and go.
     ///
     /// Every request has a time limit of its own, so none is cut short because its instance is replaced; only when its
     /// version is gone or may not run does it have to end within the limit for that.
-    pub(crate) async fn stop_instance(&self, instance: Running, reason: StopReason) {
-        tracing::info!(instance = %instance.id, ?reason, "stopping an instance");
+    async fn stop_instance(&self, instance: Running, why: Why) {
+        tracing::info!(instance = %instance.id, ?why, "stopping an instance");
         let lane = &instance.listener.lane;
         let drained: Vec<_> = instance.seats().into_iter().map(|seat| lane.retire(seat)).collect();
         let drained = async {
@@ -82,13 +98,39 @@ impl Inner {
                 seat.wait().await;
             }
         };
-        if reason == StopReason::Unavailable {
+        if why == Why::Planned(StopReason::Unavailable) {
             // Past the limit the runner's own grace begins, and then the processes are killed.
             let _ = tokio::time::timeout(self.settings.drain_limit, drained).await;
         } else {
             drained.await;
         }
         self.settings.runner.stop(instance.id, instance.epoch).await;
+    }
+}
+
+fn row(
+    control: &Inner,
+    id: InstanceId,
+    project: &ProjectSnapshot,
+    deployment: &DeploymentSnapshot,
+    version: &VersionSnapshot,
+    code: &Code,
+) -> Instance {
+    let (now, life) = (Timestamp::now(), control.settings.life);
+    Instance {
+        id,
+        project_id: project.id,
+        deployment_id: deployment.id,
+        version_id: version.id,
+        revision_id: code.revision,
+        instance_type: version.instance_type.name(),
+        status: InstanceStatus::Pending,
+        server_id: life.server,
+        life: life.number,
+        stop_wanted_by: None,
+        created_at: now,
+        updated_at: now,
+        ended_at: None,
     }
 }
 

@@ -6,7 +6,7 @@ use super::world::{World, seconds, version};
 use crate::{Strategy, VersionLoad};
 
 /// Numbers that look random and are the same every time.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
     fn throw(&mut self) -> f64 {
@@ -15,7 +15,7 @@ impl Dice {
     }
 
     /// How many requests come in a second at that rate.
-    fn arrivals(&mut self, rate: f64) -> usize {
+    pub(super) fn arrivals(&mut self, rate: f64) -> usize {
         let (bound, mut product, mut count) = ((-rate).exp(), self.throw(), 0);
         while product > bound {
             product *= self.throw();

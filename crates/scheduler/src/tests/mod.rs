@@ -2,6 +2,7 @@
 
 mod days;
 mod growth;
+mod office;
 mod random;
 mod replace;
 mod room;

@@ -1,7 +1,7 @@
 //! Versions whose instances do not start.
 
-use super::world::{World, assert_table, version};
-use crate::VersionLoad;
+use super::world::{World, assert_table, seconds, version};
+use crate::{VersionLoad, delay_after};
 
 #[test]
 fn after_three_attempts_what_waits_is_refused_and_later_requests_try_again() {
@@ -102,4 +102,28 @@ fn trouble_of_one_is_not_trouble_of_others() {
             18 a  0 []  b  0 [.]
         ",
     );
+}
+
+#[test]
+fn a_day_of_requests_to_a_broken_version_starts_one_a_minute_at_most() {
+    let mut world = World::new(8, [VersionLoad { minimum: 1, ..version('a') }]);
+    world.fails = true;
+    let mut came = 0;
+    for second in 0..24 * 3600 {
+        if second % 7 == 0 {
+            came += 1;
+            world.arrive(0, 1);
+        }
+        world.step();
+        world.turn(seconds(1));
+    }
+    assert!(world.starts <= 24 * 60 + 3, "{} starts in a day", world.starts);
+    assert!(world.starts > 24 * 50, "it is tried again for each request, after the pause: {}", world.starts);
+    assert!(world.refused + 60 > came, "{} of {came} requests were told", world.refused);
+}
+
+#[test]
+fn the_pause_between_attempts_grows_up_to_a_minute() {
+    let pauses: Vec<u64> = (0..6).map(|failures| delay_after(failures).as_secs()).collect();
+    assert_eq!(pauses, [0, 1, 5, 30, 60, 60]);
 }

@@ -200,7 +200,7 @@ impl World {
 
     /// Each version: its letter, what waits, its instances. `*` starts, `.` is idle, a digit works on so many, `x` stops;
     /// outdated ones stand behind `~`.
-    fn show(&self) -> String {
+    pub(super) fn show(&self) -> String {
         let versions = self.versions.iter().map(|version| {
             let one = |i: &InstanceLoad| match i.state {
                 InstanceState::Starting => "*".to_owned(),
