@@ -162,7 +162,7 @@ both! {
         assert_snapshot!(version.patch(&path, json!({ "status": "running" })).await, @r#"400 {"error":"status must be 'stopped', but got 'running': an instance can only be stopped"}"#);
         assert_snapshot!(version.patch(&path, json!({})).await, @r#"400 {"error":"status is required, and must be 'stopped': an instance can only be stopped"}"#);
         assert_snapshot!(version.patch(&path, json!({ "status": "stopped", "force": true })).await, @r#"400 {"error":"The field 'force' is not known here"}"#);
-        assert_eq!(running(&version, 1).await, [first.clone()]);
+        assert_eq!(running(&version, 1).await, std::slice::from_ref(&first));
 
         let stopped = version.patch(&path, json!({ "status": "stopped" })).await.fine();
         assert_eq!((stopped.status, &stopped["status"], &stopped["id"]), (200, &json!("stopping"), &json!(first)));

@@ -4,7 +4,7 @@ use modelyard_store::instances::Cut;
 use uuid::Uuid;
 
 use crate::error::{Refusal, Result, invalid};
-use crate::query::{FromQuery, Query, Values};
+use crate::query::{FromQuery, Values};
 
 /// Which page to give.
 #[derive(Debug, utoipa::IntoParams)]

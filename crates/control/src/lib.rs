@@ -33,8 +33,8 @@ use modelyard_types::{Error, OrganizationId, ProjectId, Result};
 use tokio::sync::Notify;
 
 use catalogue::Catalogue;
-use instances::{Journal, Why};
 pub use instances::{InstanceScope, InstanceView};
+use instances::{Journal, Why};
 use lanes::Lanes;
 use log_sink::LogSink;
 use requests::{Acceptor, Arriving, Live, Recorder};

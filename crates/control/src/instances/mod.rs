@@ -6,8 +6,6 @@
 mod history;
 mod journal;
 mod sentences;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
@@ -96,7 +94,8 @@ impl Control {
         let wanted = instances::want_stopped(&mut tx, id, &by.email, now).await?;
         if wanted {
             let place = Place::deployment(project.id, view.instance.deployment_id);
-            audit::record(&mut tx, by, place, AuditAction::Update, ("instance", &id.to_string()), stopped(&view)).await?;
+            audit::record(&mut tx, by, place, AuditAction::Update, ("instance", &id.to_string()), stopped(&view))
+                .await?;
         }
         tx.commit().await?;
         self.0.begin_to_stop(id, Why::Asked(by.email.clone()));
@@ -119,7 +118,9 @@ impl Control {
 fn stopped(view: &InstanceView) -> String {
     let id = view.instance.id;
     match (&view.version, &view.deployment) {
-        (Some(version), Some(deployment)) => format!("Stopped instance {id} of version {version} of deployment {deployment}"),
+        (Some(version), Some(deployment)) => {
+            format!("Stopped instance {id} of version {version} of deployment {deployment}")
+        }
         _ => format!("Stopped instance {id}"),
     }
 }

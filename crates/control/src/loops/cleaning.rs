@@ -79,7 +79,10 @@ async fn clear_one(control: &Inner, leftover: &Leftover) -> Result<bool> {
                 let mut tx = control.store.begin().await?;
                 let keys = idempotency::delete_of_project(&mut tx, *id, STEP).await?;
                 tx.commit().await?;
-                done && audit == 0 && instances == 0 && keys == 0 && control.logs.delete_of_project(*id, STEP).await? == 0
+                done && audit == 0
+                    && instances == 0
+                    && keys == 0
+                    && control.logs.delete_of_project(*id, STEP).await? == 0
             }
             Leftover::Object(key) => {
                 if !leftovers::is_object_used(&control.store, key).await? {

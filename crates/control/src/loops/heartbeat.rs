@@ -80,7 +80,13 @@ pub(crate) async fn take_over(store: &Store, life: Life) -> Result<()> {
     let builds = modelyard_store::environments::builds::requeue(&mut tx, life, dead_since).await?;
     tx.commit().await?;
     if ended > 0 || instances + revisions + builds > 0 {
-        tracing::info!(requests = ended, instances, revisions, builds, "took over what a server that is gone left open");
+        tracing::info!(
+            requests = ended,
+            instances,
+            revisions,
+            builds,
+            "took over what a server that is gone left open"
+        );
     }
     Ok(())
 }
