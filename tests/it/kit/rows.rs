@@ -54,6 +54,9 @@ impl TestServer {
             pool.close().await;
             rows
         };
+        // These are written behind everybody's back, a moment after what they tell of.
+        let mut rows = rows;
+        rows.retain(|table: &String, _: &mut i64| !["instances", "instance_events"].contains(&table.as_str()));
         let mut files: Vec<_> = ["objects", "packages"].into_iter().flat_map(|folder| self.files(folder)).collect();
         files.sort();
         Kept { rows, files }
