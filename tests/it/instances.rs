@@ -59,7 +59,7 @@ both! {
         let shown = version.get(&format!("/instances/{instance}")).await.fine();
         assert_snapshot!(
             shown.only(&["deployment", "node", "node_pool", "status", "version"]),
-            @r#"{"deployment":"d","node":{"ipv4_address":null,"ipv6_address":null},"node_pool":{"cluster":{"id":"00000000-0000-0000-0000-000000000000","name":"local","type":"local"},"id":"00000000-0000-0000-0000-000000000000","name":"local"},"status":"running","version":"v1"}"#
+            @r#"{"deployment":"d","node":{"ipv4_address":null,"ipv6_address":null},"node_pool":{"id":"00000000-0000-0000-0000-000000000000","name":"local","cluster":{"id":"00000000-0000-0000-0000-000000000000","name":"local","type":"local"}},"status":"running","version":"v1"}"#
         );
         assert_eq!(shown["instance_type"]["name"], "256mb");
         assert_eq!(shown["instance_type"]["display_name"], "256 MB");
@@ -209,7 +209,7 @@ both! {
         assert_eq!(ids(&version.get("/instances?status=stopping").await), [instance]);
         let (first, second) = (first.await.unwrap(), second.await.unwrap());
         assert_eq!((&first["status"], &second["status"]), (&json!("completed"), &json!("completed")));
-        let of = async |name: &str| project.find("/logs", &[("query", &format!("|= `began {name}`"))]).await[0]["instance_id"].clone();
+        let of = async |name: &str| project.find("/logs", &[("query", &format!("|= `began {name}`"))]).await[0]["metadata"]["instance_id"].clone();
         assert_ne!(of("first").await, of("second").await, "another instance ran what waited");
     }
 
@@ -219,7 +219,7 @@ both! {
         version.code(code).await;
         assert_snapshot!(version.ask(json!("x")).await.outcome(), @"failed: Failed to initialise the deployment. See the logs for details.");
         let lines = server.at("/projects/demo").find("/logs", &[("query", "|= `no model`"), ("limit", "1000")]).await.fine();
-        let mut instances: Vec<_> = lines.json().as_array().unwrap().iter().filter_map(|line| Some(line["instance_id"].as_str()?.to_owned())).collect();
+        let mut instances: Vec<_> = lines.json().as_array().unwrap().iter().filter_map(|line| Some(line["metadata"]["instance_id"].as_str()?.to_owned())).collect();
         instances.sort();
         instances.dedup();
         assert_eq!(instances.len(), 3, "three attempts: {lines}");
@@ -231,7 +231,11 @@ both! {
             assert_eq!(story.matches("did not start").count(), 1, "{story}");
             last.push(story.lines().last().unwrap().to_owned());
         }
-        assert_snapshot!(last.join("\n"), @"");
+        assert_snapshot!(last.join("\n"), @r"
+        The instance did not start: Failed to initialise the deployment. See the logs for details (attempt 1 of 3; the next follows after 1 s)
+        The instance did not start: Failed to initialise the deployment. See the logs for details (attempt 2 of 3; the next follows after 5 s)
+        The instance did not start: Failed to initialise the deployment. See the logs for details (attempt 3; what waits is refused, and a later request is tried after 30 s)
+        ");
         assert!(listed(&version).await.is_empty());
         assert_eq!(server.kept().await.rows("instances"), 3, "nobody tries on without a request");
         let figures = server.root().get("/metrics").await.text();

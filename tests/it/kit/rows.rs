@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
 use super::TestServer;
 
 /// What a server keeps: how many rows each table has, and the names of its files.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Kept {
     rows: BTreeMap<String, i64>,
     files: Vec<String>,
@@ -21,6 +21,14 @@ const TABLES: [&str; 2] = [
     "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'",
     "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'",
 ];
+
+/// What is written behind everybody's back, a moment after it happened, is not compared.
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        let compared = |(table, _): &(&String, &i64)| !["instances", "instance_events"].contains(&table.as_str());
+        self.files == other.files && self.rows.iter().filter(compared).eq(other.rows.iter().filter(compared))
+    }
+}
 
 impl Kept {
     /// How many rows a table has.
@@ -54,9 +62,6 @@ impl TestServer {
             pool.close().await;
             rows
         };
-        // These are written behind everybody's back, a moment after what they tell of.
-        let mut rows = rows;
-        rows.retain(|table: &String, _: &mut i64| !["instances", "instance_events"].contains(&table.as_str()));
         let mut files: Vec<_> = ["objects", "packages"].into_iter().flat_map(|folder| self.files(folder)).collect();
         files.sort();
         Kept { rows, files }
