@@ -11,6 +11,7 @@ mod batch;
 mod batching;
 mod cancel;
 mod crash;
+mod crash_batch;
 mod deployments;
 mod environments;
 mod idempotency;

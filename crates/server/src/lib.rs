@@ -2,6 +2,8 @@
 
 pub mod cli;
 pub mod console;
+#[cfg(feature = "failpoints")]
+pub mod crash_points;
 mod data_folder;
 pub mod demo;
 mod error;

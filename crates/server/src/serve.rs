@@ -12,6 +12,8 @@ use crate::{Result, console, first_start};
 /// Runs a server until SIGTERM or SIGINT; a second signal ends it at once.
 pub async fn run(settings: Settings) -> Result<()> {
     let mut signals = Signals::listen()?;
+    #[cfg(feature = "failpoints")]
+    crate::crash_points::arm();
     let (level, unsafe_run) = (settings.walls_level.0, settings.unsafe_run);
     let running = tokio::select! {
         started = start(settings) => started?,

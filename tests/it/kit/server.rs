@@ -67,6 +67,25 @@ impl TestServer {
         self.introduce().await;
     }
 
+    /// Starts again with settings that may let it die before it listens; says whether it came to that.
+    pub async fn start_with_crash(&mut self, settings: Settings<'_>) -> bool {
+        self.starts += 1;
+        self.process = spawn(self.folder.path(), self.database.as_ref(), settings, self.starts);
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE && !self.has_ended() {
+            if self.find_address() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        false
+    }
+
+    /// Whether the process has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_some()
+    }
+
     /// Stops with a signal and starts again with other settings.
     pub async fn restart(&mut self, settings: Settings<'_>) {
         assert!(self.stop().success(), "{}", self.log());
@@ -181,16 +200,24 @@ impl TestServer {
         self.folder.path().join(format!("log-{start}"))
     }
 
+    /// Reads where it listens, if it has said so.
+    fn find_address(&mut self) -> bool {
+        let log = self.log();
+        let address = log.lines().find_map(|line| line.split_once(" listens on ")).map(|(_, rest)| rest.trim());
+        if let Some(address) = address {
+            self.api = At::new(format!("{address}/v2.1"), &self.token());
+        }
+        address.is_some()
+    }
+
     /// Waits until it says where it listens.
     async fn introduce(&mut self) {
         let begun = Instant::now();
         loop {
-            let log = self.log();
-            let address = log.lines().find_map(|line| line.split_once(" listens on ")).map(|(_, rest)| rest.trim());
-            if let Some(address) = address {
-                self.api = At::new(format!("{address}/v2.1"), &self.token());
+            if self.find_address() {
                 return;
             }
+            let log = self.log();
             let ended = self.process.try_wait().unwrap();
             assert!(ended.is_none() && begun.elapsed() < PATIENCE, "the server does not start: {ended:?}\n{log}");
             tokio::time::sleep(Duration::from_millis(5)).await;
