@@ -141,6 +141,11 @@ fn the_page_on_configuration_holds() {
 }
 
 #[test]
+fn the_page_on_requests_holds() {
+    carry_out("docs/requests.md");
+}
+
+#[test]
 fn the_page_on_batching_holds() {
     carry_out("docs/batching.md");
 }
