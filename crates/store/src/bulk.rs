@@ -27,26 +27,30 @@ const SIZES: [usize; 4] = [100, 20, 5, 1];
 const MOST_MARKS: usize = 32_766;
 
 impl Bulk {
-    /// Inserts rows, given as their values one after another; tells how many were written.
-    pub(crate) async fn insert(&self, tx: &mut Tx, values: Vec<Value>) -> Result<u64> {
-        debug_assert_eq!(values.len() % self.types.len(), 0);
-        if values.is_empty() {
+    /// Inserts so many rows, given as their values one after another; tells how many were written. The values are
+    /// taken as they are bound, since a group of requests has tens of thousands of them.
+    pub(crate) async fn insert(
+        &self,
+        tx: &mut Tx,
+        rows: usize,
+        values: impl Iterator<Item = Value> + Send,
+    ) -> Result<u64> {
+        if rows == 0 {
             return Ok(0);
         }
         match &mut tx.on {
             On::Pg(tx) => {
-                let arguments = arrays(self.types, values)?;
+                let arguments = arrays(self.types, rows, values)?;
                 db::pg_run(&mut **tx, self.text_for_pg().into(), arguments).await
             }
             On::Lite(tx) => {
                 let width = self.types.len();
-                let mut values = values.into_iter();
-                let mut written = 0;
-                while values.len() > 0 {
-                    let rows = size_for(values.len() / width, width);
-                    let some: Vec<_> = values.by_ref().take(rows * width).collect();
-                    let text = self.text_for_lite(rows);
-                    written += db::lite_run(&mut **tx, text.into(), some).await?;
+                let (mut values, mut left, mut written) = (values, rows, 0);
+                while left > 0 {
+                    let rows = size_for(left, width);
+                    let arguments = db::for_lite(rows * width, values.by_ref().take(rows * width))?;
+                    written += db::lite_run_with(&mut **tx, self.text_for_lite(rows).into(), arguments).await?;
+                    left -= rows;
                 }
                 Ok(written)
             }
@@ -97,7 +101,7 @@ impl BulkUpdate {
         }
         let rows = match &mut tx.on {
             On::Pg(tx) => {
-                let arguments = arrays(self.types, values)?;
+                let arguments = arrays(self.types, values.len() / self.names.len(), values.into_iter())?;
                 db::pg_rows_of(&mut **tx, self.text_for_pg().into(), arguments).await?
             }
             On::Lite(tx) => {
@@ -154,10 +158,9 @@ fn lists(types: &[Type]) -> String {
 }
 
 /// Values of rows one after another as a list for each column.
-fn arrays(types: &[Type], values: Vec<Value>) -> Result<PgArguments> {
-    let rows = values.len() / types.len();
+fn arrays(types: &[Type], rows: usize, values: impl Iterator<Item = Value>) -> Result<PgArguments> {
     let mut lists: Vec<_> = types.iter().map(|kind| List::of(*kind, rows)).collect();
-    for (at, value) in values.into_iter().enumerate() {
+    for (at, value) in values.enumerate() {
         lists[at % types.len()].push(value)?;
     }
     let mut arguments = PgArguments::default();

@@ -180,7 +180,7 @@ pub(crate) async fn lite_rows<'c>(
     text: Sql,
     values: Vec<Value>,
 ) -> Result<Vec<Row>> {
-    let query = sqlx::query_with(AssertSqlSafe(text.clone()), for_lite(values)?);
+    let query = sqlx::query_with(AssertSqlSafe(text.clone()), for_lite(values.len(), values.into_iter())?);
     let rows = query.fetch_all(on).await.map_err(|cause| StoreError::of(&text, cause))?;
     Ok(rows.into_iter().map(Row::Lite).collect())
 }
@@ -200,7 +200,16 @@ pub(crate) async fn pg_rows_of<'c>(
 }
 
 pub(crate) async fn lite_run<'c>(on: impl sqlx::SqliteExecutor<'c>, text: Sql, values: Vec<Value>) -> Result<u64> {
-    let query = sqlx::query_with(AssertSqlSafe(text.clone()), for_lite(values)?);
+    let arguments = for_lite(values.len(), values.into_iter())?;
+    lite_run_with(on, text, arguments).await
+}
+
+pub(crate) async fn lite_run_with<'c>(
+    on: impl sqlx::SqliteExecutor<'c>,
+    text: Sql,
+    arguments: SqliteArguments,
+) -> Result<u64> {
+    let query = sqlx::query_with(AssertSqlSafe(text.clone()), arguments);
     let done = query.execute(on).await.map_err(|cause| StoreError::of(&text, cause))?;
     Ok(done.rows_affected())
 }
@@ -226,9 +235,9 @@ fn check_json(text: &str) -> Result<()> {
     Ok(())
 }
 
-fn for_lite(values: Vec<Value>) -> Result<SqliteArguments> {
+pub(crate) fn for_lite(count: usize, values: impl Iterator<Item = Value>) -> Result<SqliteArguments> {
     let mut arguments = SqliteArguments::default();
-    arguments.reserve(values.len(), 0);
+    arguments.reserve(count, 0);
     for value in values {
         let added = match value {
             Value::Null(_) => arguments.add(None::<i64>),

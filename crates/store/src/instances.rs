@@ -132,8 +132,8 @@ const INSERT_EVENTS: Bulk = Bulk {
 
 /// Writes instances as they stand, each at most once, and events.
 pub async fn record(tx: &mut Tx, instances: &[Instance], events: &[InstanceEvent]) -> Result<()> {
-    RECORD.insert(tx, instances.iter().flat_map(Instance::values).collect()).await?;
-    INSERT_EVENTS.insert(tx, events.iter().flat_map(InstanceEvent::values).collect()).await.map(drop)
+    RECORD.insert(tx, instances.len(), instances.iter().flat_map(Instance::values)).await?;
+    INSERT_EVENTS.insert(tx, events.len(), events.iter().flat_map(InstanceEvent::values)).await.map(drop)
 }
 
 /// The instance of an id, also one that ended.

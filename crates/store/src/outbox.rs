@@ -10,7 +10,7 @@ use crate::db::Source;
 use crate::error::Result;
 use crate::sql::{row, statements};
 use crate::tx::Tx;
-use crate::value::{Value, values};
+use crate::value::values;
 
 row! {
     /// The end of a request. Its id carries the time.
@@ -39,8 +39,7 @@ const INSERT: Bulk = Bulk { table: "outbox", columns: Message::COLUMNS, types: M
 
 /// Adds messages.
 pub async fn insert_many(tx: &mut Tx, messages: &[Message]) -> Result<()> {
-    let values: Vec<Value> = messages.iter().flat_map(Message::values).collect();
-    INSERT.insert(tx, values).await.map(drop)
+    INSERT.insert(tx, messages.len(), messages.iter().flat_map(Message::values)).await.map(drop)
 }
 
 /// The messages after one, the oldest first.

@@ -88,7 +88,7 @@ impl LogStore {
             line.write(at, &mut values);
         }
         let mut tx = Tx::begin(&self.db, Location::caller()).await?;
-        INSERT.insert(&mut tx, values).await?;
+        INSERT.insert(&mut tx, lines.len(), values.into_iter()).await?;
         tx.commit().await?;
         last.extend(ends);
         Ok(())

@@ -3,6 +3,8 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 
+use modelyard_types::RequestId;
+
 use crate::bulk::Bulk;
 use crate::error::Result;
 use crate::requests::{Request, RequestData};
@@ -35,28 +37,33 @@ const RECORD: Bulk = Bulk {
 };
 
 /// Adds new requests; refused as a whole when one exists.
-pub async fn insert_many<R: Borrow<(Request, RequestData)>>(tx: &mut Tx, requests: &[R]) -> Result<u64> {
-    INSERT.insert(tx, values_of(requests.iter().map(Borrow::borrow))).await
+pub async fn insert_many<R: Borrow<(Request, RequestData)> + Sync>(tx: &mut Tx, requests: &[R]) -> Result<u64> {
+    INSERT.insert(tx, requests.len(), requests.iter().map(Borrow::borrow).flat_map(values_of)).await
 }
 
 /// Writes requests as they stand, new ones or ones that were written as not final before.
 ///
 /// A final row is never changed, nor one of another server, life or later epoch: such requests are left out of the
 /// number of rows written. Of a request that is in the group twice, the last one counts.
-pub async fn record_many<R: Borrow<(Request, RequestData)>>(tx: &mut Tx, requests: &[R]) -> Result<u64> {
-    let rows = || requests.iter().map(Borrow::borrow).enumerate();
-    let last: HashMap<_, _> = rows().map(|(at, (request, _))| (request.id, at)).collect();
-    let once = rows().filter(|(at, (request, _))| last.get(&request.id) == Some(at)).map(|(_, request)| request);
-    RECORD.insert(tx, values_of(once)).await
+pub async fn record_many<R: Borrow<(Request, RequestData)> + Sync>(tx: &mut Tx, requests: &[R]) -> Result<u64> {
+    let rows = || requests.iter().map(Borrow::borrow);
+    if !have_twins(rows().map(|(request, _)| request.id)) {
+        return RECORD.insert(tx, requests.len(), rows().flat_map(values_of)).await;
+    }
+    let last: HashMap<_, _> = rows().enumerate().map(|(at, (request, _))| (request.id, at)).collect();
+    let once = rows().enumerate().filter(|(at, (request, _))| last.get(&request.id) == Some(at));
+    RECORD.insert(tx, last.len(), once.flat_map(|(_, row)| values_of(row))).await
 }
 
-fn values_of<'a>(requests: impl Iterator<Item = &'a (Request, RequestData)>) -> Vec<Value> {
-    let mut values = Vec::with_capacity(requests.size_hint().1.unwrap_or(0) * TYPES.len());
-    for (request, data) in requests {
-        values.extend(request.values());
-        values.extend(data.values());
-    }
-    values
+/// Whether an id is among them twice: not often, and found out for less than what telling them apart takes.
+fn have_twins(ids: impl Iterator<Item = RequestId>) -> bool {
+    let mut ids: Vec<_> = ids.collect();
+    ids.sort_unstable();
+    ids.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+fn values_of((request, data): &(Request, RequestData)) -> impl Iterator<Item = Value> + use<> {
+    request.values().into_iter().chain(data.values())
 }
 
 pub(super) fn built_texts(postgres: bool) -> Vec<(String, String)> {

@@ -7,7 +7,7 @@ use super::figures::{Figures, cell};
 use super::floor::Floor;
 use super::load::Aim;
 use super::machine::Machine;
-use super::ours::{Instances, Server};
+use super::ours::{Instances, Server, Wanted};
 use super::python;
 use super::report::{LoadRow, Report, Round, Target};
 use super::work::Work;
@@ -24,8 +24,7 @@ const GROUP: &str = "group";
 /// Measures the floor, ours without labels and ours with them, one right after the other.
 pub fn run(options: &Options, binaries: &Binaries) -> Result<Report> {
     let machine = Machine::look(binaries.profile);
-    let mut report =
-        Report { benchmark: "batching", machine, loads: vec![], times: vec![], memory: vec![], targets: vec![] };
+    let mut report = Report::new("batching", machine);
     let package = python::package(Work::Wine, &options.python, &binaries.home)?;
     let floor = Floor::start(&binaries.floor, &package)?;
     let floor = (floor.aim()?, floor.pid(), floor);
@@ -37,7 +36,8 @@ pub fn run(options: &Options, binaries: &Binaries) -> Result<Report> {
     if let Some(server) = &server {
         let labels = json!({ "modelyard-batch-size": SIZE, "modelyard-batch-wait-ms": WAIT });
         let alone = server.deploy(&package, Instances::One)?;
-        let group = server.deploy_as("bench-wine-batched", &package, Instances::One, labels)?;
+        let wanted = Wanted { labels, ..Wanted::new("bench-wine-batched", Instances::One) };
+        let group = server.deploy_as(&package, &wanted)?;
         ours = vec![(ALONE, server.aim(&alone)?, server.pid()), (GROUP, server.aim(&group)?, server.pid())];
     }
     for connections in &options.connections {

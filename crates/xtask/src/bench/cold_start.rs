@@ -23,14 +23,7 @@ const UNTIL_IDLE: Duration = Duration::from_secs(60);
 
 /// Measures cold starts of every work, starts of the server on its own data, and memory.
 pub fn run(options: &Options, binaries: &Binaries) -> Result<Report> {
-    let mut report = Report {
-        benchmark: "cold-start",
-        machine: Machine::look(binaries.profile),
-        loads: vec![],
-        times: vec![],
-        memory: vec![],
-        targets: vec![],
-    };
+    let mut report = Report::new("cold-start", Machine::look(binaries.profile));
     let packages = options
         .work
         .iter()
@@ -75,6 +68,7 @@ fn what(work: Work) -> String {
         Work::Echo => "cold start, nothing imported".into(),
         Work::Iris => "cold start, scikit-learn".into(),
         Work::Wine => "cold start, scikit-learn with a scaler".into(),
+        other => format!("cold start, {}", other.name()),
     }
 }
 

@@ -4,7 +4,7 @@ use super::build::Binaries;
 use super::floor::Floor;
 use super::load::Aim;
 use super::machine::Machine;
-use super::ours::{Deployed, Instances, Server};
+use super::ours::{Deployed, Instances, Server, Wanted};
 use super::python::{self, Package};
 use super::report::{LoadRow, MemoryRow, Report, Round, Target};
 use super::work::Work;
@@ -12,23 +12,35 @@ use super::{Options, Result, figures, interrupt, processes};
 
 /// Measures every work with every number of connections, each cell of ours right after one of the floor.
 pub fn run(options: &Options, binaries: &Binaries) -> Result<Report> {
-    let machine = Machine::look(binaries.profile);
-    let mut report =
-        Report { benchmark: "direct", machine, loads: vec![], times: vec![], memory: vec![], targets: vec![] };
+    let mut report = beside_floor("direct", &options.work, "full", options, binaries)?;
+    report.targets = targets(&report);
+    Ok(report)
+}
+
+/// The cells of some works, whose requests are kept as `retention` says.
+pub fn beside_floor(
+    name: &'static str,
+    works: &[Work],
+    retention: &str,
+    options: &Options,
+    binaries: &Binaries,
+) -> Result<Report> {
+    let mut report = Report::new(name, Machine::look(binaries.profile));
     let server = match options.floor_only {
         true => None,
         false => Some(Server::start_new(options, binaries)?),
     };
-    for work in &options.work {
+    for work in works {
         let package = python::package(*work, &options.python, &binaries.home)?;
         let floor = Floor::start(&binaries.floor, &package)?;
+        let deployment = format!("bench-{}", work.name());
+        let wanted = Wanted { retention, ..Wanted::new(&deployment, Instances::One) };
         let ours = match &server {
             None => None,
-            Some(server) => Some((server, server.deploy(&package, Instances::One)?)),
+            Some(server) => Some((server, server.deploy_as(&package, &wanted)?)),
         };
         measure(options, &package, &floor, ours.as_ref(), &mut report)?;
     }
-    report.targets = targets(&report);
     Ok(report)
 }
 

@@ -5,6 +5,7 @@
 
 mod answer;
 mod batching;
+mod big;
 mod build;
 mod child;
 mod cold_start;
@@ -12,6 +13,7 @@ mod direct;
 mod figures;
 mod floor;
 mod http;
+mod idle;
 mod interrupt;
 mod load;
 mod machine;
@@ -19,7 +21,9 @@ mod options;
 mod ours;
 mod processes;
 mod python;
+mod queue;
 mod report;
+mod stream;
 mod work;
 
 pub use options::Options;
@@ -29,7 +33,7 @@ pub type Result<T> = std::result::Result<T, String>;
 
 /// Runs the benchmark `name` and prints what it found.
 ///
-/// `direct`, `cold-start` and `batching` are for people; `floor` is how a benchmark starts its own floor as a process of its own.
+/// All are for people but `floor`, which is how a benchmark starts its own floor as a process of its own.
 pub fn run(name: &str, options: &Options) -> Result<()> {
     if name == "floor" {
         return floor::serve(&options.floor);
@@ -38,7 +42,14 @@ pub fn run(name: &str, options: &Options) -> Result<()> {
         "direct" => direct::run,
         "cold-start" => cold_start::run,
         "batching" => batching::run,
-        _ => return Err(format!("there is no benchmark '{name}'; there are: direct, cold-start, batching")),
+        "big" => big::run,
+        "queue" => queue::run,
+        "stream" => stream::run,
+        "idle" => idle::run,
+        _ => {
+            let all = "direct, cold-start, batching, big, queue, stream, idle";
+            return Err(format!("there is no benchmark '{name}'; there are: {all}"));
+        }
     };
     interrupt::watch()?;
     let Some(binaries) = build::prepare(options)? else {

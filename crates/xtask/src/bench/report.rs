@@ -42,6 +42,17 @@ pub struct TimeRow {
     pub failures: Vec<String>,
 }
 
+/// All rounds of something of which more is better.
+#[derive(Debug, serde::Serialize)]
+pub struct RateRow {
+    /// What was counted.
+    pub what: &'static str,
+    /// The floor's counts per second.
+    pub floor: Vec<f64>,
+    /// Ours, each measured right after the floor's of the same position.
+    pub ours: Vec<f64>,
+}
+
 /// The memory of one tree of processes.
 #[derive(Debug, serde::Serialize)]
 pub struct MemoryRow {
@@ -75,6 +86,8 @@ pub struct Report {
     pub machine: Machine,
     /// Loads.
     pub loads: Vec<LoadRow>,
+    /// Rates.
+    pub rates: Vec<RateRow>,
     /// Durations.
     pub times: Vec<TimeRow>,
     /// Memory.
@@ -130,6 +143,32 @@ impl LoadRow {
     }
 }
 
+impl RateRow {
+    /// A row without rounds.
+    pub fn new(what: &'static str) -> Self {
+        Self { what, floor: vec![], ours: vec![] }
+    }
+
+    /// The median of ours.
+    pub fn reached(&self) -> f64 {
+        median(self.ours.iter().copied())
+    }
+
+    /// The median over the rounds of ours by the floor's.
+    pub fn ratio(&self) -> f64 {
+        median(self.floor.iter().zip(&self.ours).map(|(floor, ours)| ours / floor))
+    }
+
+    fn write(&self, out: &mut String) {
+        let floor = median(self.floor.iter().copied());
+        let floor = if floor.is_nan() { "-".into() } else { format!("{floor:.0}") };
+        let ratio = if self.ratio().is_nan() { "-".into() } else { format!("{:.3}", self.ratio()) };
+        let ours = if self.ours.is_empty() { "-".into() } else { format!("{:.0}", self.reached()) };
+        let rounds = self.ours.len().max(self.floor.len());
+        let _ = writeln!(out, "{:<44}{floor:>10}{ours:>10}{ratio:>10}{rounds:>8}", self.what);
+    }
+}
+
 impl TimeRow {
     fn write(&self, out: &mut String) {
         let list = |values: &[f64]| match values {
@@ -181,6 +220,12 @@ impl Target {
 }
 
 impl Report {
+    /// A report in which nothing stands yet.
+    pub fn new(benchmark: &'static str, machine: Machine) -> Self {
+        let (loads, rates, times) = (vec![], vec![], vec![]);
+        Self { benchmark, machine, loads, rates, times, memory: vec![], targets: vec![] }
+    }
+
     /// Measurements that could not be made.
     pub fn failures(&self) -> usize {
         let loads: usize = self.loads.iter().map(|r| r.failures.len()).sum();
@@ -203,6 +248,10 @@ impl Report {
             out += "\nwork   conn  side    requests/s    p50 us    p99 us    cpu us generator us, per request\n";
         }
         self.loads.iter().for_each(|r| r.write(&mut out));
+        if !self.rates.is_empty() {
+            let _ = writeln!(out, "\n{:<44}{:>10}{:>10}{:>10}{:>8}", "per second", "floor", "ours", "ratio", "rounds");
+        }
+        self.rates.iter().for_each(|r| r.write(&mut out));
         if !self.times.is_empty() {
             let _ = writeln!(out, "\n{:<44}{:>10}{:>10}{:>10}{:>8}", "ms", "floor", "ours", "worst", "rounds");
         }

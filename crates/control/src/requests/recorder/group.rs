@@ -34,9 +34,11 @@ pub(super) async fn write(store: &Store, objects: &Objects, records: Vec<Record>
         let (item, permit) = match record {
             Record::Put(mut row, permit) => {
                 let data = &mut row.1;
-                spill(objects, &mut data.request_data, &mut data.request_key).await;
-                spill(objects, &mut data.result, &mut data.result_key).await;
-                spill(objects, &mut data.updates, &mut data.updates_key).await;
+                if [&data.request_data, &data.result, &data.updates].into_iter().any(is_large) {
+                    spill(objects, &mut data.request_data, &mut data.request_key).await;
+                    spill(objects, &mut data.result, &mut data.result_key).await;
+                    spill(objects, &mut data.updates, &mut data.updates_key).await;
+                }
                 (Item::Row(row), permit)
             }
             Record::Forget(id, key, permit) => (Item::Forget(id, key), permit),
@@ -148,6 +150,10 @@ async fn commit(store: &Store, items: &[Item]) -> Result<bool> {
     tx.commit().await?;
     fail::fail_point!("recorder-after-commit");
     Ok(left)
+}
+
+fn is_large(data: &Option<Bytes>) -> bool {
+    data.as_ref().is_some_and(|bytes| bytes.len() > MAX_INLINE)
 }
 
 /// Moves large data from the row to an object.

@@ -5,9 +5,12 @@
 
 mod server;
 mod start;
+mod stream;
 
 pub use server::serve;
 pub use start::{Floor, cold};
 
 /// The Python side.
 const LOOP: &str = include_str!("loop.py");
+/// The Python side of streams.
+const STREAM: &str = include_str!("stream.py");

@@ -1,4 +1,4 @@
-//! The floor's server, which runs in its own process: `xtask bench floor PYTHON LOOP PACKAGE`.
+//! The floor's server, which runs in its own process: `xtask bench floor PYTHON LOOP PACKAGE [stream]`.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -29,6 +29,11 @@ type Waiting = Arc<Mutex<VecDeque<oneshot::Sender<Bytes>>>>;
 
 /// Starts the Python loop, prints `listening ADDRESS` and serves until it is ended.
 pub fn serve(arguments: &[String]) -> Result<()> {
+    if let [python, script, package, kind] = arguments
+        && kind == "stream"
+    {
+        return super::stream::serve(python, script, package);
+    }
     let [python, script, package] = arguments else {
         return Err("the floor wants PYTHON LOOP PACKAGE; it is started by the benchmarks".into());
     };

@@ -29,9 +29,18 @@ pub struct Floor {
 impl Floor {
     /// Starts a floor that runs `package`, and waits until it can answer.
     pub fn start(program: &Path, package: &Package) -> Result<Floor> {
-        let script = script(package)?;
+        Self::start_as(program, package, &script(package)?, None)
+    }
+
+    /// Starts one that runs `package` for streams.
+    pub fn start_stream(program: &Path, package: &Package) -> Result<Floor> {
+        let script = written(package, "floor_stream.py", super::STREAM)?;
+        Self::start_as(program, package, &script, Some("stream"))
+    }
+
+    fn start_as(program: &Path, package: &Package, script: &Path, kind: Option<&str>) -> Result<Floor> {
         let mut command = Command::new(program);
-        command.args(["bench", "floor"]).arg(&package.python).args([&script, &package.folder]);
+        command.args(["bench", "floor"]).arg(&package.python).args([script, &package.folder]).args(kind);
         let mut process = Guarded::start("the floor", command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
         let stdout = process.child().stdout.take().ok_or("the floor has no output")?;
         let line = first_line(stdout)?;
@@ -69,8 +78,12 @@ fn first_line(mut output: impl Read) -> Result<String> {
 }
 
 fn script(package: &Package) -> Result<PathBuf> {
-    let path = package.folder.with_file_name("floor_loop.py");
-    std::fs::write(&path, super::LOOP).map_err(|e| format!("{} cannot be written: {e}", path.display()))?;
+    written(package, "floor_loop.py", super::LOOP)
+}
+
+fn written(package: &Package, name: &str, text: &str) -> Result<PathBuf> {
+    let path = package.folder.with_file_name(name);
+    std::fs::write(&path, text).map_err(|e| format!("{} cannot be written: {e}", path.display()))?;
     Ok(path)
 }
 

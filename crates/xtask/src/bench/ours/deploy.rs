@@ -21,6 +21,9 @@ const BUILD_LIMIT: Duration = Duration::from_secs(600);
 /// How long one call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
 
+/// Requests that a version lets wait.
+const QUEUE: usize = 10_000_000;
+
 /// How many instances a version keeps without requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Instances {
@@ -28,6 +31,26 @@ pub enum Instances {
     None,
     /// One, and never more: the floor has one Python loop, too.
     One,
+}
+
+/// How a package is to be deployed.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    /// The name of the deployment.
+    pub name: &'a str,
+    /// Its instances.
+    pub instances: Instances,
+    /// The labels of its version.
+    pub labels: Value,
+    /// What is kept of requests: `full` or `metadata`.
+    pub retention: &'a str,
+}
+
+impl<'a> Wanted<'a> {
+    /// With full retention and without labels.
+    pub fn new(name: &'a str, instances: Instances) -> Self {
+        Self { name, instances, labels: json!({}), retention: "full" }
+    }
 }
 
 /// A deployment that can be asked.
@@ -40,23 +63,29 @@ pub struct Deployed {
 impl Server {
     /// Deploys `package` with full retention, waits until it is available and checks one answer.
     pub fn deploy(&self, package: &Package, instances: Instances) -> Result<Deployed> {
-        self.deploy_as(&format!("bench-{}", package.work.name()), package, instances, json!({}))
+        self.deploy_as(package, &Wanted::new(&format!("bench-{}", package.work.name()), instances))
     }
 
-    /// The same under a name, with labels on its version.
-    pub fn deploy_as(&self, name: &str, package: &Package, instances: Instances, labels: Value) -> Result<Deployed> {
-        let work = package.work;
-        eprintln!("deploying {name}");
-        let deployed = self.create(name, package, instances, labels).map_err(|e| self.with_log(&e))?;
+    /// The same as it is wanted.
+    pub fn deploy_as(&self, package: &Package, wanted: &Wanted<'_>) -> Result<Deployed> {
+        let deployed = self.make_available(package, wanted)?;
         let answer = self.ask(&deployed).map_err(|e| self.with_log(&e))?;
-        if answer["result"] != work.output() {
-            return Err(format!("{} answers {answer} instead of {}", work.name(), work.output()));
+        if answer["result"] != package.work.output() {
+            let answer: String = answer.to_string().chars().take(500).collect();
+            return Err(format!("{} answers wrongly: {answer}", package.work.name()));
         }
-        self.must_be_recorded(&deployed, &answer)?;
+        self.must_be_recorded(&deployed, &answer, wanted.retention)?;
         Ok(deployed)
     }
 
-    fn create(&self, name: &str, package: &Package, instances: Instances, labels: Value) -> Result<Deployed> {
+    /// Deploys a package and waits until it is available, without asking it.
+    pub fn make_available(&self, package: &Package, wanted: &Wanted<'_>) -> Result<Deployed> {
+        eprintln!("deploying {}", wanted.name);
+        self.create(package, wanted).map_err(|e| self.with_log(&e))
+    }
+
+    fn create(&self, package: &Package, wanted: &Wanted<'_>) -> Result<Deployed> {
+        let Wanted { name, instances, labels, retention } = wanted;
         let work = package.work;
         self.post(
             DEPLOYMENTS,
@@ -75,10 +104,11 @@ impl Server {
                 "version": "v1",
                 "labels": labels,
                 "environment": self.environment,
-                "minimum_instances": i32::from(instances == Instances::One),
+                "minimum_instances": i32::from(*instances == Instances::One),
                 "maximum_instances": 1,
-                "maximum_idle_time": if instances == Instances::One { 300 } else { 10 },
-                "request_retention_mode": "full",
+                "maximum_idle_time": if *instances == Instances::One { 300 } else { 10 },
+                "maximum_queue_size": QUEUE,
+                "request_retention_mode": retention,
             }),
         )?;
         let version = format!("{versions}/v1");
@@ -113,13 +143,14 @@ impl Server {
     }
 
     /// What is measured is a platform that keeps its requests: the first one must be found again.
-    fn must_be_recorded(&self, deployed: &Deployed, answer: &Value) -> Result<()> {
+    fn must_be_recorded(&self, deployed: &Deployed, answer: &Value, retention: &str) -> Result<()> {
         let id = answer["id"].as_str().unwrap_or_default();
         let kept = self.get(&format!("{}/{id}", deployed.path))?;
-        if kept["result"] == answer["result"] && kept["status"] == "completed" {
+        let result = if retention == "full" { &answer["result"] } else { &Value::Null };
+        if kept["result"] == *result && kept["status"] == "completed" {
             return Ok(());
         }
-        Err(format!("a request was not recorded with full retention: {kept}"))
+        Err(format!("a request was not recorded with retention {retention}: {kept}"))
     }
 
     /// Sends one direct request and returns its whole answer, which must be a success.
@@ -133,6 +164,33 @@ impl Server {
         let body = encode(&deployed.work.input())?;
         let request = self.request("POST", &deployed.path, &body).encode(self.address);
         Ok(Aim { address: self.address, request, proof: r#""success":true"#.into() })
+    }
+
+    /// What the load generator sends to create `count` batch requests in one call.
+    pub fn batch_aim(&self, deployed: &Deployed, count: usize) -> Result<Aim> {
+        let body = encode(&vec![deployed.work.input(); count].into())?;
+        let request = self.request("POST", &format!("{}/batch", deployed.path), &body).encode(self.address);
+        Ok(Aim { address: self.address, request, proof: r#""status":"pending""#.into() })
+    }
+
+    /// Whether requests of a status are there, beyond so many.
+    pub fn has_requests(&self, deployed: &Deployed, status: &str, beyond: usize) -> Result<bool> {
+        let found = self.get(&format!("{}?status={status}&limit=1&offset={beyond}", deployed.path))?;
+        Ok(found.as_array().is_some_and(|list| !list.is_empty()))
+    }
+
+    /// The bytes of a request whose updates are read while it runs.
+    pub fn stream_request(&self, deployed: &Deployed) -> Result<Vec<u8>> {
+        let body = encode(&deployed.work.input())?;
+        Ok(self.request("POST", &format!("{}/stream", deployed.path), &body).encode(self.address))
+    }
+
+    /// Creates a deployment with a version that nothing was uploaded for.
+    pub fn create_empty(&self, name: &str) -> Result<()> {
+        let fields = Work::Echo.input_fields();
+        let new = json!({ "name": name, "input_type": "structured", "output_type": "plain", "input_fields": fields });
+        self.post(DEPLOYMENTS, &new)?;
+        self.post(&format!("{DEPLOYMENTS}/{name}/versions"), &json!({ "version": "v1" })).map(drop)
     }
 
     fn request<'a>(&'a self, method: &'a str, path: &'a str, body: &'a [u8]) -> Request<'a> {

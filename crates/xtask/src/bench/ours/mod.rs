@@ -4,5 +4,5 @@ mod archive;
 mod deploy;
 mod server;
 
-pub use deploy::{Deployed, Instances};
+pub use deploy::{Deployed, Instances, Wanted};
 pub use server::Server;
