@@ -2,5 +2,8 @@
 
 
 class Deployment:
+    def __init__(self, base_directory, context):
+        pass
+
     def request(self, data):
         return {"data": data["data"]}
