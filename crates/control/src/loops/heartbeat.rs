@@ -92,7 +92,12 @@ pub(crate) async fn take_over(store: &Store, life: Life) -> Result<()> {
 }
 
 /// Ends the open requests of lives that are over, or puts them back, in steps.
-async fn take_over_requests(store: &Store, life: Life, dead_since: Timestamp, now: Timestamp) -> Result<usize> {
+pub(super) async fn take_over_requests(
+    store: &Store,
+    life: Life,
+    dead_since: Timestamp,
+    now: Timestamp,
+) -> Result<usize> {
     let mut settled = 0;
     loop {
         let mut tx = store.begin().await?;

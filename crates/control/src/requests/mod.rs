@@ -93,4 +93,6 @@ fn refused(refusal: Refusal) -> Error {
 }
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;

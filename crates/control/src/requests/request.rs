@@ -171,8 +171,20 @@ impl LiveRequest {
         }
     }
 
+    /// Ends it because it was claimed anew: its lane lets go of it, and what it has to tell is no longer written.
+    pub(crate) fn lose_claim(&self) {
+        self.version.lane.expire(self.id);
+        self.fail("The request was claimed anew".into());
+    }
+
     /// Ends it because this server stops. A batch request whose version wants it goes back to the queue.
     pub(crate) fn interrupt(&self, reason: &str) {
+        self.give_up(reason);
+        // It is over: no process begins with it any more, and one that has begun may stop.
+        self.version.lane.cancel(self.id);
+    }
+
+    fn give_up(&self, reason: &str) {
         let Some(control) = self.control.upgrade() else { return };
         let again = self.version.restart_request_interruption;
         let (started, retries) = {

@@ -185,7 +185,7 @@ async fn what_nobody_will_run_is_refused_at_once() {
     let waiting = send(&world, &place, r#"{"x":1}"#);
     until(|| place.2.lane.load().waiting_direct == 1).await;
     world.update(&version, json!({"maximum_instances": 0})).await.unwrap();
-    crate::loops::scale_once(&world.control);
+    crate::loops::single::scale(&world.control);
     let reason = format!("Version 'v1' of deployment '{}' takes no requests: its maximum_instances is 0", place.1.name);
     assert_eq!(waiting.await.unwrap().unwrap().ended.error_message, Some(reason.clone()));
     let place = world.control.catalogue().version(version.id).unwrap();
@@ -195,7 +195,7 @@ async fn what_nobody_will_run_is_refused_at_once() {
     let place = world.control.catalogue().version(version.id).unwrap();
     let too_large = send(&world, &place, r#"{"x":1}"#);
     until(|| place.2.lane.load().waiting_direct == 1).await;
-    crate::loops::scale_once(&world.control);
+    crate::loops::single::scale(&world.control);
     let reason = "An instance of version 'v1' needs 16384 MiB of memory, and this server has 4096 MiB for instances";
     assert_eq!(too_large.await.unwrap().unwrap().ended.error_message.as_deref(), Some(reason));
 }
@@ -208,7 +208,7 @@ async fn what_waits_ends_when_its_project_is_suspended_or_its_version_deleted() 
     until(|| place.2.lane.load().waiting_direct == 1).await;
     let suspend = |on: bool| world.control.update_project(&world.by, world.project, of(json!({"suspend": on})));
     suspend(true).await.unwrap();
-    crate::loops::scale_once(&world.control);
+    crate::loops::single::scale(&world.control);
     let told = waiting.await.unwrap().unwrap().ended.error_message;
     assert_eq!(told.as_deref(), Some("The project is suspended by a user"));
 

@@ -41,7 +41,7 @@ pub(super) async fn write(store: &Store, objects: &Objects, records: Vec<Record>
             }
             Record::Forget(id, key, permit) => (Item::Forget(id, key), permit),
             // Its end is in the group, and says when it began.
-            Record::Start(start) if over.contains(&start.id) => continue,
+            Record::Start(start) if over.contains(&(start.id, start.epoch)) => continue,
             Record::Start(start) => (Item::Start(start), None),
             Record::End(mut ending, permit) => {
                 spill(objects, &mut ending.result, &mut ending.result_key).await;
@@ -58,11 +58,11 @@ pub(super) async fn write(store: &Store, objects: &Objects, records: Vec<Record>
     left
 }
 
-/// The batch requests of a group that end or go back in it.
-fn over(records: &[Record]) -> HashSet<RequestId> {
+/// The batch requests of a group that end or go back in it, and their claims.
+fn over(records: &[Record]) -> HashSet<(RequestId, i64)> {
     let over = |record: &Record| match record {
-        Record::End(ending, _) => Some(ending.id),
-        Record::Release(release, _) => Some(release.id),
+        Record::End(ending, _) => Some((ending.id, ending.epoch)),
+        Record::Release(release, _) => Some((release.id, release.epoch)),
         _ => None,
     };
     records.iter().filter_map(over).collect()
