@@ -193,6 +193,11 @@ pub(crate) mod single {
         heartbeat::step(control.0.clone()).await.expect("the database answers");
     }
 
+    /// Learns that others took this server for dead.
+    pub(crate) async fn return_from_silence(control: &Control) {
+        heartbeat::return_from_silence(&control.0).await.expect("the database answers");
+    }
+
     /// Takes over what servers that were silent since that time left open.
     pub(crate) async fn take_over_silent(control: &Control, since: Timestamp) {
         let (store, life) = (control.store(), control.settings().life);

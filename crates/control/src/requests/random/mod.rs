@@ -332,13 +332,10 @@ impl Yard {
         let since = Timestamp::now();
         single::beat(other).await;
         single::take_over_silent(other, since).await;
-        self.look_at_lost(at);
-        single::beat(&self.nodes[at].control).await;
-    }
-
-    /// What a server had when it was taken for dead is no longer its own.
-    fn look_at_lost(&self, at: usize) {
-        self.books.lock().unwrap().lost.push(self.nodes[at].life());
+        let silent = &self.nodes[at].control;
+        self.books.lock().unwrap().lost.push(silent.settings().life);
+        single::beat(silent).await;
+        single::return_from_silence(silent).await;
     }
 
     async fn look(&self) {
