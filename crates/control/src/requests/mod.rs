@@ -30,7 +30,7 @@ pub(crate) use recorder::Recorder;
 pub use request::Ended;
 use request::LiveRequest;
 pub use stream::{Streamed, Updating};
-pub use view::{RequestFilter, RequestView};
+pub use view::{Output, RequestFilter, RequestView};
 
 use crate::catalogue::{DeploymentSnapshot, ProjectSnapshot, VersionSnapshot};
 

@@ -331,8 +331,10 @@ impl LiveRequest {
             return;
         }
         state.status = ended.status;
-        let permit = state.permit.take();
         let updates = self.updates.get().and_then(|updates| updates.end());
+        let result = ended.result.as_ref().filter(|_| self.keeps_data());
+        let kept = result.map_or(0, Bytes::len) + updates.as_ref().map_or(0, Bytes::len);
+        let permit = control.recorder.heavier(state.permit.take(), kept);
         if let Some(record) = self.last_record(&state, &ended, updates, permit) {
             control.recorder.push(record);
         }

@@ -253,6 +253,10 @@ impl Yard {
             }
             return;
         }
+        if self.books.lock().unwrap().deleted.contains(&id) {
+            // Through the other server; this one ran it on.
+            return;
+        }
         let shown = node.writing(node.control.get_request(&node.place.0, node.place.1.id, None, id, true)).await;
         let status = shown.unwrap().request.status;
         let is_lost = self.books.lock().unwrap().lost.contains(&node.life());
