@@ -9,10 +9,10 @@ use modelyard_types::audit::AuditAction;
 use modelyard_types::requests::{RequestKind, RequestStatus};
 use modelyard_types::{DeploymentId, Error, Kind, RequestId, Result, Timestamp, VersionId};
 
-use crate::{Control, Inner};
 use crate::access::Actor;
 use crate::audit;
 use crate::catalogue::{DeploymentSnapshot, ProjectSnapshot};
+use crate::{Control, Inner};
 
 /// Waiting requests that are called off in one transaction.
 const STEP: i64 = 1_000;

@@ -173,8 +173,8 @@ impl LiveRequest {
 
     /// Ends it because it is no longer this server's: its lane lets go of it, and what it has to tell is not written.
     pub(crate) fn lose_claim(&self) {
-        self.version.lane.expire(self.id);
         self.fail("The server was taken for dead".into());
+        self.version.lane.expire(self.id);
     }
 
     /// Ends it because this server stops. A batch request whose version wants it goes back to the queue.

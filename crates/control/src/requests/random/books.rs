@@ -88,10 +88,9 @@ impl Books {
                     }
                 }
                 (Some(_), None) => assert!(self.deleted.contains(&id), "the row of {id} is gone"),
-                (None, None) => assert!(
-                    self.direct.contains(&id) || self.deleted.contains(&id),
-                    "{id} was accepted and has no row"
-                ),
+                (None, None) => {
+                    assert!(self.direct.contains(&id) || self.deleted.contains(&id), "{id} was accepted and has no row")
+                }
             }
         }
         self.check_outbox(&now, told);
@@ -116,8 +115,12 @@ impl Books {
             }
             RequestStatus::Pending | RequestStatus::Processing => {}
         }
-        assert!(!self.cancelled.contains(&id) || !matches!(request.status, RequestStatus::Completed | RequestStatus::Processing),
-            "{id} was shown as cancelled and is {:?}", request.status);
+        assert!(
+            !self.cancelled.contains(&id)
+                || !matches!(request.status, RequestStatus::Completed | RequestStatus::Processing),
+            "{id} was shown as cancelled and is {:?}",
+            request.status
+        );
     }
 
     /// A result is that of a run under the claim that holds the row.

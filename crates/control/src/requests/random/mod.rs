@@ -21,10 +21,10 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::{Control, Inner};
 use crate::catalogue::Place;
 use crate::loops::single;
 use crate::testing::World;
+use crate::{Control, Inner};
 use books::Books;
 use process::{Deed, Process};
 
@@ -47,9 +47,17 @@ enum Fate {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Batch { count: usize, priority: u8, short: bool },
-    Direct { short: bool },
+    Batch {
+        count: usize,
+        priority: u8,
+        short: bool,
+    },
+    Direct {
+        short: bool,
+    },
     Process,
+    /// A process begins with what is next, and ends.
+    Interruption,
     Does(usize, Deed),
     Cancel(usize),
     CancelAll(RequestStatus),
@@ -82,6 +90,7 @@ fn step() -> impl Strategy<Value = (usize, Step)> {
         4 => (1usize..5, 0u8..2, any::<bool>()).prop_map(|(count, priority, short)| Step::Batch { count, priority, short }),
         2 => any::<bool>().prop_map(|short| Step::Direct { short }),
         5 => Just(Step::Process),
+        4 => Just(Step::Interruption),
         20 => (0usize..8, deed).prop_map(|(process, deed)| Step::Does(process, deed)),
         3 => (0usize..12).prop_map(Step::Cancel),
         1 => status.prop_map(Step::CancelAll),
@@ -92,7 +101,7 @@ fn step() -> impl Strategy<Value = (usize, Step)> {
         3 => late.prop_map(Step::Sweep),
         1 => Just(Step::TurnAway),
         2 => fate.prop_map(Step::NewLife),
-        1 => Just(Step::Silent),
+        2 => Just(Step::Silent),
     ];
     // Mostly the first one: the second is there to interfere.
     (prop_oneof![4 => Just(0), 1 => Just(1)], step)
@@ -152,8 +161,7 @@ impl Yard {
         let address = folder.path().join("store.db");
         let store = Store::open(database.unwrap_or(address.to_str().unwrap())).await.unwrap();
         let world = World::on(store, folder).await;
-        let settings =
-            json!({"version": "v1", "restart_request_interruption": restarts, "maximum_queue_size": QUEUE});
+        let settings = json!({"version": "v1", "restart_request_interruption": restarts, "maximum_queue_size": QUEUE});
         let (version, _) = world.served(settings).await;
         let books = Arc::new(Mutex::new(Books::new(restarts)));
         let nodes = [
@@ -172,9 +180,11 @@ impl Yard {
         match step {
             Step::Batch { count, priority, short } => self.batch(at, *count, *priority, *short).await,
             Step::Direct { short } => self.direct(at, *short).await,
-            Step::Process => {
-                let node = &mut self.nodes[at];
-                node.processes.push(Process::new(&node.control, &node.place.2.lane, &self.books));
+            Step::Process => self.process(at),
+            Step::Interruption => {
+                self.process(at);
+                let process = self.nodes[at].processes.last().unwrap();
+                [Deed::Start, Deed::Crash].map(|deed| process.act(deed));
             }
             Step::Does(number, deed) => self.act(*number, *deed),
             Step::Cancel(number) => self.cancel(at, *number).await,
@@ -222,6 +232,11 @@ impl Yard {
         node.callers.push(caller);
         let seen = node.control.0.live.filter(|live| !live.is_batch());
         self.books.lock().unwrap().direct.extend(seen.iter().map(|live| live.id));
+    }
+
+    fn process(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        node.processes.push(Process::new(&node.control, &node.place.2.lane, &self.books));
     }
 
     fn act(&mut self, number: usize, deed: Deed) {
@@ -430,11 +445,17 @@ fn history(restarts: bool, steps: &[(usize, Step)], database: Option<&str>) {
 }
 
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 300, max_shrink_time: 60_000, ..ProptestConfig::default() }
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 300,
+        max_shrink_time: 60_000,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {
-    #![proptest_config(config(40))]
+    #![proptest_config(config(80))]
 
     #[test]
     fn every_history_keeps_the_rules(restarts: bool, steps in prop::collection::vec(step(), 1..80)) {
@@ -443,7 +464,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(8))]
+    #![proptest_config(config(12))]
 
     #[test]
     fn every_history_keeps_the_rules_on_postgres(restarts: bool, steps in prop::collection::vec(step(), 1..80)) {

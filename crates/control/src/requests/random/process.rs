@@ -131,8 +131,7 @@ impl Process {
             let working = told.calls.front().filter(|_| told.working).map(|(ticket, ..)| *ticket);
             let back = |told: &Told, ticket: &u64| told.taken_back.contains(ticket) || told.recalled.contains(ticket);
             let tickets = told.calls.iter().map(|(ticket, ..)| *ticket);
-            let dropped: Vec<u64> =
-                tickets.filter(|ticket| Some(*ticket) != working && back(&told, ticket)).collect();
+            let dropped: Vec<u64> = tickets.filter(|ticket| Some(*ticket) != working && back(&told, ticket)).collect();
             told.calls.retain(|(ticket, ..)| !dropped.contains(ticket));
             (dropped, working.is_some_and(|ticket| told.taken_back.contains(&ticket)))
         };
