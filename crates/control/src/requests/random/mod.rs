@@ -56,8 +56,8 @@ enum Step {
         short: bool,
     },
     Process,
-    /// A process begins with what is next, and ends.
-    Interruption,
+    /// So many processes, one after the other, begin with what is next, and end.
+    Interruptions(usize),
     Does(usize, Deed),
     Cancel(usize),
     CancelAll(RequestStatus),
@@ -90,7 +90,7 @@ fn step() -> impl Strategy<Value = (usize, Step)> {
         4 => (1usize..5, 0u8..2, any::<bool>()).prop_map(|(count, priority, short)| Step::Batch { count, priority, short }),
         2 => any::<bool>().prop_map(|short| Step::Direct { short }),
         5 => Just(Step::Process),
-        4 => Just(Step::Interruption),
+        3 => (1usize..6).prop_map(Step::Interruptions),
         20 => (0usize..8, deed).prop_map(|(process, deed)| Step::Does(process, deed)),
         3 => (0usize..12).prop_map(Step::Cancel),
         1 => status.prop_map(Step::CancelAll),
@@ -181,11 +181,7 @@ impl Yard {
             Step::Batch { count, priority, short } => self.batch(at, *count, *priority, *short).await,
             Step::Direct { short } => self.direct(at, *short).await,
             Step::Process => self.process(at),
-            Step::Interruption => {
-                self.process(at);
-                let process = self.nodes[at].processes.last().unwrap();
-                [Deed::Start, Deed::Crash].map(|deed| process.act(deed));
-            }
+            Step::Interruptions(count) => (0..*count).for_each(|_| self.interruption(at)),
             Step::Does(number, deed) => self.act(*number, *deed),
             Step::Cancel(number) => self.cancel(at, *number).await,
             Step::CancelAll(status) => self.cancel_all(at, *status).await,
@@ -237,6 +233,13 @@ impl Yard {
     fn process(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         node.processes.push(Process::new(&node.control, &node.place.2.lane, &self.books));
+    }
+
+    fn interruption(&mut self, at: usize) {
+        self.process(at);
+        let Some(process) = self.nodes[at].processes.last() else { return };
+        process.act(Deed::Start);
+        process.act(Deed::Crash);
     }
 
     fn act(&mut self, number: usize, deed: Deed) {
