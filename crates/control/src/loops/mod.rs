@@ -188,6 +188,13 @@ pub(crate) mod single {
         found.into_iter().collect()
     }
 
+    /// Removes the data of requests that have no row, of all shelves.
+    pub(crate) async fn clear_strays(control: &Control, age: Duration) {
+        for shelf in 0..=u8::MAX {
+            cleaning::clear_strays(&control.0, shelf, age).await.expect("the database answers");
+        }
+    }
+
     /// Shows that this server lives.
     pub(crate) async fn beat(control: &Control) {
         heartbeat::step(control.0.clone()).await.expect("the database answers");

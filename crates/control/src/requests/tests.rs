@@ -269,3 +269,26 @@ async fn a_request_whose_instances_cannot_start_is_told_why() {
     assert_eq!(answer.ended.error_message.as_deref(), Some("Nothing starts here"));
     world.control.shut_down(std::time::Duration::ZERO).await;
 }
+
+#[tokio::test]
+async fn data_without_a_request_goes_when_it_is_old() {
+    let world = World::new().await;
+    let (_, place) = world.served(json!({"version": "v1"})).await;
+    record(&world);
+    let (id, played) = seat(&place);
+    let answer = send(&world, &place, r#"{"x":1}"#);
+    let ticket = played.next().await;
+    place.2.lane.started(id, ticket);
+    let large = format!(r#"{{"x":1{}}}"#, " ".repeat(100_000));
+    place.2.lane.finished(id, ticket, Outcome::Result(Bytes::from(large.clone())));
+    let kept = answer.await.unwrap().unwrap();
+    world.control.0.recorder.catch_up().await.unwrap();
+    // As if the server had been killed between the object and the row.
+    let stray = world.control.objects().put(RequestId::new().0, Bytes::from_static(b"{}")).await.unwrap();
+
+    crate::loops::single::clear_strays(&world.control, std::time::Duration::from_secs(3600)).await;
+    assert!(world.control.objects().get(&stray).await.is_ok(), "its row may be on its way");
+    crate::loops::single::clear_strays(&world.control, std::time::Duration::ZERO).await;
+    assert!(world.control.objects().get(&stray).await.is_err());
+    assert_eq!(shown(&world, &place, kept.id).await.unwrap().result.unwrap(), large);
+}

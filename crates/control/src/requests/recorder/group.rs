@@ -33,10 +33,10 @@ pub(super) async fn write(store: &Store, objects: &Objects, records: Vec<Record>
     for record in records {
         let (item, permit) = match record {
             Record::Put(mut row, permit) => {
-                let data = &mut row.1;
-                spill(objects, &mut data.request_data, &mut data.request_key).await;
-                spill(objects, &mut data.result, &mut data.result_key).await;
-                spill(objects, &mut data.updates, &mut data.updates_key).await;
+                let (id, data) = (row.0.id, &mut row.1);
+                spill(objects, id, &mut data.request_data, &mut data.request_key).await;
+                spill(objects, id, &mut data.result, &mut data.result_key).await;
+                spill(objects, id, &mut data.updates, &mut data.updates_key).await;
                 (Item::Row(row), permit)
             }
             Record::Forget(id, key, permit) => (Item::Forget(id, key), permit),
@@ -44,8 +44,9 @@ pub(super) async fn write(store: &Store, objects: &Objects, records: Vec<Record>
             Record::Start(start) if over.contains(&(start.id, start.epoch)) => continue,
             Record::Start(start) => (Item::Start(start), None),
             Record::End(mut ending, permit) => {
-                spill(objects, &mut ending.result, &mut ending.result_key).await;
-                spill(objects, &mut ending.updates, &mut ending.updates_key).await;
+                let id = ending.id;
+                spill(objects, id, &mut ending.result, &mut ending.result_key).await;
+                spill(objects, id, &mut ending.updates, &mut ending.updates_key).await;
                 (Item::End(ending), permit)
             }
             Record::Release(release, permit) => (Item::Release(release), permit),
@@ -150,14 +151,19 @@ async fn commit(store: &Store, items: &[Item]) -> Result<bool> {
     Ok(left)
 }
 
-/// Moves large data from the row to an object.
-pub(in crate::requests) async fn spill(objects: &Objects, data: &mut Option<Bytes>, key: &mut Option<String>) {
+/// Moves large data from the row of a request to an object. If its row never comes to be, cleaning removes it.
+pub(in crate::requests) async fn spill(
+    objects: &Objects,
+    owner: RequestId,
+    data: &mut Option<Bytes>,
+    key: &mut Option<String>,
+) {
     let Some(bytes) = data.take_if(|bytes| bytes.len() > MAX_INLINE) else {
         return;
     };
     let mut pause = Duration::from_millis(50);
     loop {
-        match objects.put(bytes.clone()).await {
+        match objects.put(owner.0, bytes.clone()).await {
             Ok(stored) => {
                 *key = Some(stored);
                 return;
