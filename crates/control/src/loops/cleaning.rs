@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use modelyard_store::leftovers::{self, Leftover};
 use modelyard_store::{Tx, idempotency, instances, outbox, requests};
@@ -28,14 +28,17 @@ const HISTORY: Duration = Duration::from_secs(7 * 24 * 3600);
 pub(super) async fn run(control: Arc<Inner>) {
     // Somewhere, so that servers that are started often look everywhere in the end.
     let mut shelf: u8 = rand::random();
+    let mut looked: Option<Instant> = None;
     loop {
         if let Err(cause) = clear(&control).await {
             tracing::error!(%cause, "leftovers could not be cleared away; it is tried again");
         }
-        if let Err(cause) = clear_strays(&control, shelf, STRAY_AGE).await {
-            tracing::error!(%cause, "request data without a request could not be looked for; it is tried again");
+        if looked.is_none_or(|at| at.elapsed() >= PAUSE) {
+            if let Err(cause) = clear_strays(&control, shelf, STRAY_AGE).await {
+                tracing::error!(%cause, "request data without a request could not be looked for; it is tried again");
+            }
+            (shelf, looked) = (shelf.wrapping_add(1), Some(Instant::now()));
         }
-        shelf = shelf.wrapping_add(1);
         // Woken or not, the step is the same.
         let _ = tokio::time::timeout(PAUSE, control.nudges.cleaning.notified()).await;
     }

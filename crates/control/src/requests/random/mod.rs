@@ -296,9 +296,8 @@ impl Yard {
     }
 
     async fn delete(&mut self, at: usize, number: usize) {
-        let books = self.books.lock().unwrap();
-        let Some(id) = books.accepted.iter().rev().nth(number).copied() else { return };
-        drop(books);
+        let id = self.books.lock().unwrap().accepted.iter().rev().nth(number).copied();
+        let Some(id) = id else { return };
         self.books.lock().unwrap().called_off.insert(id);
         let node = &self.nodes[at];
         let (project, deployment, _) = &node.place;
