@@ -73,7 +73,7 @@ statements! {
         RETURNING ", Revision::COLUMNS;
     REQUEUE = "UPDATE revisions SET status = 'queued', server_id = NULL, life = NULL
         WHERE status = 'building' AND ((server_id = $1 AND life < $2)
-            OR server_id <> $1 AND server_id IN (SELECT id FROM servers WHERE heartbeat_at < $3))";
+            OR server_id IN (SELECT id FROM servers WHERE heartbeat_at < $3))";
     DELETE = "DELETE FROM revisions WHERE id = $1";
 }
 

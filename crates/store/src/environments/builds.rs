@@ -62,7 +62,7 @@ statements! {
         RETURNING ", EnvironmentBuild::COLUMNS;
     REQUEUE = "UPDATE environment_builds SET status = 'queued', server_id = NULL, life = NULL, started_at = NULL
         WHERE status = 'building' AND ((server_id = $1 AND life < $2)
-            OR server_id <> $1 AND server_id IN (SELECT id FROM servers WHERE heartbeat_at < $3))";
+            OR server_id IN (SELECT id FROM servers WHERE heartbeat_at < $3))";
 }
 
 /// Adds a build; refused when the revision is gone.
