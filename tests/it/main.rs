@@ -9,6 +9,7 @@ mod audit;
 mod bad_input;
 mod batch;
 mod batching;
+mod bounds;
 mod cancel;
 mod crash;
 mod crash_batch;

@@ -39,7 +39,8 @@ use lanes::Lanes;
 use log_sink::LogSink;
 use requests::{Acceptor, Arriving, Live, Recorder};
 pub use requests::{
-    Among, Answer, BatchAnswer, BatchRequest, DirectRequest, Ended, RequestFilter, RequestView, Streamed, Updating,
+    Among, Answer, BatchAnswer, BatchRequest, DirectRequest, Ended, Output, RequestFilter, RequestView, Streamed,
+    Updating,
 };
 use running::Fleet;
 pub use settings::Settings;

@@ -42,41 +42,31 @@ pub(crate) struct World {
     pub(crate) control: Control,
     pub(crate) by: Actor,
     pub(crate) project: ProjectId,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        let store = Store::open(at("store.db").to_str().unwrap()).await.unwrap();
-        let logs = LogStore::open(at("logs.db").to_str().unwrap()).await.unwrap();
-        let objects = Objects::local(&at("objects")).unwrap();
-        let mut tx = store.begin().await.unwrap();
-        let life = servers::start(&mut tx, ServerId::new(), Timestamp::now()).await.unwrap();
-        tx.commit().await.unwrap();
-        let settings = Settings {
-            life,
-            runner: Arc::new(NoRunner),
-            builder: watch::channel(None).1,
-            worker: at("worker"),
-            interpreters: vec![interpreter("3.10"), interpreter("3.11")],
-            package_limits: Default::default(),
-            packages: at("packages"),
-            environments: at("environments"),
-            memory_mb: 4096,
-            builds_at_once: 1,
-            init_limit: Duration::from_secs(10),
-            drain_limit: Duration::from_secs(10),
-            stop_grace: Duration::from_secs(1),
-            log_retention: Duration::from_secs(3600),
-        };
-        let control = Control::prepare(settings, store, logs, objects).await.unwrap();
+        let store = Store::open(folder.path().join("store.db").to_str().unwrap()).await.unwrap();
+        Self::on(store, folder).await
+    }
+
+    /// A world whose rows are in a store, and all else in a folder.
+    pub(crate) async fn on(store: Store, folder: TempDir) -> Self {
+        let objects = Objects::local(&folder.path().join("objects")).unwrap();
+        let control = live(&folder, ServerId::new(), store, objects).await;
         let by = Actor { user: UserId::new(), email: "ada@example.org".into(), is_admin: true, token: TokenId::new() };
         control.create_organization(&by, of(json!({"name": "org", "subscription": "free"}))).await.unwrap();
         let project = of(json!({"name": "demo", "organization_name": "org"}));
         let project = control.create_project(&by, project).await.unwrap().id;
-        Self { control, by, project, _folder: folder }
+        Self { control, by, project, folder }
+    }
+
+    /// A new life of a server that shares the rows: of the first one, or of another.
+    pub(crate) async fn another_life(&self, server: ServerId) -> Control {
+        let control = &self.control;
+        live(&self.folder, server, control.store().clone(), control.objects().clone()).await
     }
 
     /// A deployment that takes and gives a number `x`.
@@ -131,6 +121,33 @@ impl World {
         let place = self.control.catalogue().version(version.id).unwrap();
         (self.reload(&version).await, place)
     }
+}
+
+/// A server begins a life; its loops do not run.
+async fn live(folder: &TempDir, server: ServerId, store: Store, objects: Objects) -> Control {
+    let at = |name: &str| folder.path().join(name);
+    let mut tx = store.begin().await.unwrap();
+    let life = servers::start(&mut tx, server, Timestamp::now()).await.unwrap();
+    tx.commit().await.unwrap();
+    let logs = at(&format!("logs-{server}-{}.db", life.number));
+    let logs = LogStore::open(logs.to_str().unwrap()).await.unwrap();
+    let settings = Settings {
+        life,
+        runner: Arc::new(NoRunner),
+        builder: watch::channel(None).1,
+        worker: at("worker"),
+        interpreters: vec![interpreter("3.10"), interpreter("3.11")],
+        package_limits: Default::default(),
+        packages: at("packages"),
+        environments: at("environments"),
+        memory_mb: 4096,
+        builds_at_once: 1,
+        init_limit: Duration::from_secs(10),
+        drain_limit: Duration::from_secs(10),
+        stop_grace: Duration::from_secs(1),
+        log_retention: Duration::from_secs(3600),
+    };
+    Control::prepare(settings, store, logs, objects).await.unwrap()
 }
 
 /// A body as the API would read it.

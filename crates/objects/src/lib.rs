@@ -3,6 +3,7 @@
 //! Keys are opaque ids, never names that users chose. What is uploaded is staged first: written to a temporary file
 //! with a hash on the way, and visible as an object only by one rename. A broken upload leaves nothing.
 
+mod owned;
 mod staging;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use object_store::path::Path as Location;
 use object_store::{ObjectStore, ObjectStoreExt};
 use uuid::Uuid;
 
+pub use owned::Owned;
 pub use staging::{Staged, Staging};
 
 /// What can go wrong with stored bytes.
@@ -89,9 +91,9 @@ impl Objects {
         Ok(key)
     }
 
-    /// Stores bytes; durable when this returns.
-    pub async fn put(&self, bytes: Bytes) -> Result<String, ObjectError> {
-        let key = fresh_key();
+    /// Stores bytes that belong to a row; durable when this returns.
+    pub async fn put(&self, owner: Uuid, bytes: Bytes) -> Result<String, ObjectError> {
+        let key = owned::fresh_key(owner);
         let stored = self.store.put(&Location::from(key.as_str()), bytes.into()).await;
         stored.map_err(|cause| ObjectError::failed("storing an object", cause))?;
         Ok(key)
@@ -156,7 +158,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_put_comes_back_until_it_is_deleted() {
         let (_folder, objects) = open();
-        let key = objects.put(Bytes::from_static(b"hello")).await.unwrap();
+        let key = objects.put(Uuid::new_v4(), Bytes::from_static(b"hello")).await.unwrap();
 
         assert_eq!(objects.get(&key).await.unwrap(), "hello");
         let (size, stream) = objects.open(&key).await.unwrap();

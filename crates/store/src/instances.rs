@@ -93,7 +93,7 @@ statements! {
         WHERE server_id = $1 AND life = $2 AND ended_at IS NULL AND stop_wanted_by IS NOT NULL";
     END_ORPHANS = "UPDATE instances SET updated_at = $4, ended_at = $4
         WHERE ended_at IS NULL AND ((server_id = $1 AND life < $2)
-            OR server_id IN (SELECT id FROM servers WHERE heartbeat_at < $3))
+            OR server_id <> $1 AND server_id IN (SELECT id FROM servers WHERE heartbeat_at < $3))
         RETURNING id";
     DELETE_ENDED = "DELETE FROM instances WHERE id IN
             (SELECT id FROM instances WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)

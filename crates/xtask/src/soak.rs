@@ -13,7 +13,7 @@ struct Soak {
     arguments: &'static [&'static str],
 }
 
-const ALL: [Soak; 4] = [
+const ALL: [Soak; 5] = [
     Soak {
         name: "protocol",
         about: "random and damaged frames against the server's reader of worker processes",
@@ -28,6 +28,11 @@ const ALL: [Soak; 4] = [
         name: "lanes",
         about: "random histories of lanes against their rules",
         arguments: &["--package", "modelyard-dispatch", "--lib", "tests::"],
+    },
+    Soak {
+        name: "requests",
+        about: "random histories of requests over two servers against their rules",
+        arguments: &["--package", "modelyard-control", "--lib", "requests::random"],
     },
     Soak {
         name: "scaling",

@@ -3,6 +3,7 @@
 mod bodies;
 mod names;
 mod raw;
+mod requests;
 mod zips;
 
 use std::cell::RefCell;

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use modelyard_store::leftovers::{self, Leftover};
 use modelyard_store::{Tx, idempotency, instances, outbox, requests};
-use modelyard_types::{Result, Timestamp};
+use modelyard_types::{RequestId, Result, Timestamp};
 
 use crate::Inner;
 use crate::running::folder_of_package;
@@ -19,18 +19,47 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const STEP: i64 = 1_000;
 /// Instances a step takes at the most: each has up to a few hundred events.
 const STEP_OF_INSTANCES: i64 = 50;
+/// How old an object is before it is missed by a row: rows follow their objects within seconds.
+const STRAY_AGE: Duration = Duration::from_secs(3600);
 /// How long instances that ended are kept, for their events.
 const HISTORY: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Clears away leftovers for ever.
 pub(super) async fn run(control: Arc<Inner>) {
+    // Somewhere, so that servers that are started often look everywhere in the end.
+    let mut shelf: u8 = rand::random();
+    let mut looked: Option<Instant> = None;
     loop {
         if let Err(cause) = clear(&control).await {
             tracing::error!(%cause, "leftovers could not be cleared away; it is tried again");
         }
+        if looked.is_none_or(|at| at.elapsed() >= PAUSE) {
+            if let Err(cause) = clear_strays(&control, shelf, STRAY_AGE).await {
+                tracing::error!(%cause, "request data without a request could not be looked for; it is tried again");
+            }
+            (shelf, looked) = (shelf.wrapping_add(1), Some(Instant::now()));
+        }
         // Woken or not, the step is the same.
         let _ = tokio::time::timeout(PAUSE, control.nudges.cleaning.notified()).await;
     }
+}
+
+/// Removes the data of requests that have no row: large data is stored first, and a server may die before the row is
+/// written. One shelf of 256 at a time, so that a look is cheap however much is stored.
+pub(super) async fn clear_strays(control: &Inner, shelf: u8, age: Duration) -> Result<()> {
+    let owned = control.objects.owned(shelf, age).await?;
+    if owned.is_empty() {
+        return Ok(());
+    }
+    // The database may have been away for long: what waits for it to be written comes first.
+    control.recorder.catch_up().await?;
+    let owners: HashSet<RequestId> = owned.iter().map(|it| RequestId(it.owner)).collect();
+    let existing = requests::existing(&control.store, &owners.into_iter().collect::<Vec<_>>()).await?;
+    for stray in owned.iter().filter(|it| !existing.contains(&RequestId(it.owner))) {
+        tracing::info!(request = %stray.owner, "removed the data of a request that never came to be");
+        control.objects.remove(stray).await?;
+    }
+    Ok(())
 }
 
 async fn clear(control: &Inner) -> Result<()> {

@@ -45,7 +45,7 @@ pub(super) async fn run(control: Arc<Inner>) {
 }
 
 /// Tells each lane how many batch requests wait outside.
-async fn count(control: &Inner) -> Result<()> {
+pub(super) async fn count(control: &Inner) -> Result<()> {
     let lanes: Vec<_> = control.lanes.all().into_iter().map(|(id, lane)| (id, lane.outside_mark(), lane)).collect();
     let waiting: HashMap<VersionId, i64> = requests::waiting(&control.store).await?.into_iter().collect();
     for (version, mark, lane) in lanes {
@@ -73,12 +73,20 @@ async fn step(control: &Arc<Inner>) -> Result<bool> {
 
 /// Calls off what somebody cancelled through another server.
 pub(super) async fn cancelled_elsewhere(control: Arc<Inner>) -> Result<()> {
+    let mut unknown = Vec::new();
     for id in requests::to_cancel(&control.store, control.settings.life).await? {
-        if let Some(live) = control.live.get(id) {
-            live.cancel();
+        match control.live.get(id) {
+            Some(live) => live.cancel(),
+            None if control.arriving.holds(id) => {}
+            None => unknown.push(id),
         }
     }
-    Ok(())
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    // It was handed back when it had been called off, so its row could not go back to the queue; or its end is on its way.
+    control.recorder.catch_up().await?;
+    control.end_called_off(&unknown).await
 }
 
 /// Puts back what this life has claimed and nobody here knows of. That should never be; yet no request waits for ever.
@@ -95,7 +103,7 @@ pub(super) async fn look_for_lost(control: Arc<Inner>) {
 
 /// Gives the claimed requests that are not here, once what had ended by now is written; puts back those that were
 /// suspects before.
-async fn lost(control: &Inner, suspects: &HashSet<RequestId>) -> Result<HashSet<RequestId>> {
+pub(super) async fn lost(control: &Inner, suspects: &HashSet<RequestId>) -> Result<HashSet<RequestId>> {
     let unknown = |ids: Vec<RequestId>| {
         ids.into_iter().filter(|id| control.live.get(*id).is_none() && !control.arriving.holds(*id)).collect()
     };

@@ -1,12 +1,13 @@
 //! Shows that this server lives, learns what others changed, and ends what dead servers left open.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use modelyard_store::leftovers::{self, Leftover};
 use modelyard_store::{Life, Store, instances, requests, servers};
-use modelyard_types::{Error, Result, Timestamp};
+use modelyard_types::{Error, RequestId, Result, Timestamp};
 use tokio::time::timeout;
 
 use crate::Inner;
@@ -35,17 +36,24 @@ pub(super) async fn step(control: Arc<Inner>) -> Result<()> {
         Ok(beaten) => beaten?,
         Err(late) => return Err(Error::internal("telling the database that this server lives", late)),
     }
-    return_from_silence(&control);
+    let now = Timestamp::now();
+    let before = Timestamp(control.beaten_at.load(Ordering::Relaxed));
+    if before.0 > 0 && now.since(before) > DEAD_AFTER {
+        return_from_silence(&control).await?;
+    }
+    control.beaten_at.store(now.0, Ordering::Relaxed);
     stop_as_asked(&control).await
 }
 
-/// Others took a server that was silent for long for dead: its instances are shown again.
-fn return_from_silence(control: &Inner) {
-    let now = Timestamp::now();
-    let before = Timestamp(control.beaten_at.swap(now.0, Ordering::Relaxed));
-    if before.0 > 0 && now.since(before) > DEAD_AFTER {
-        control.fleet.all().iter().for_each(|instance| instance.history().repeat());
-    }
+/// Others took a server that was silent for long for dead: its instances are shown again, and it lets go of the requests
+/// that are no longer its own.
+pub(super) async fn return_from_silence(control: &Inner) -> Result<()> {
+    control.fleet.all().iter().for_each(|instance| instance.history().repeat());
+    let here = control.live.filter(|request| request.is_batch());
+    let own: HashSet<RequestId> =
+        requests::claimed_by(&control.store, control.settings.life).await?.into_iter().collect();
+    here.iter().filter(|request| !own.contains(&request.id)).for_each(|request| request.lose_claim());
+    Ok(())
 }
 
 /// Stops the instances of this server that were asked to stop on another.
@@ -92,7 +100,12 @@ pub(crate) async fn take_over(store: &Store, life: Life) -> Result<()> {
 }
 
 /// Ends the open requests of lives that are over, or puts them back, in steps.
-async fn take_over_requests(store: &Store, life: Life, dead_since: Timestamp, now: Timestamp) -> Result<usize> {
+pub(super) async fn take_over_requests(
+    store: &Store,
+    life: Life,
+    dead_since: Timestamp,
+    now: Timestamp,
+) -> Result<usize> {
     let mut settled = 0;
     loop {
         let mut tx = store.begin().await?;

@@ -155,10 +155,61 @@ pub(crate) async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T
 #[cfg(test)]
 pub(crate) use builds::tests::build_all;
 
-/// One look of the scaling loop.
+/// Single steps of the loops, for tests that say when.
 #[cfg(test)]
-pub(crate) fn scale_once(control: &Control) {
-    scaling::step(&control.0, &mut Default::default());
+pub(crate) mod single {
+    use modelyard_types::{RequestId, Timestamp};
+
+    use super::*;
+
+    /// One look of the scaling loop.
+    pub(crate) fn scale(control: &Control) {
+        scaling::step(&control.0, &mut Default::default());
+    }
+
+    /// One look at the live requests, as if it were that late.
+    pub(crate) fn sweep(control: &Control, now: Timestamp) {
+        sweep::look(&control.0, now);
+    }
+
+    /// Tells the lanes what waits outside.
+    pub(crate) async fn count(control: &Control) {
+        feeding::count(&control.0).await.expect("the database answers");
+    }
+
+    /// Hears of what was called off through other servers.
+    pub(crate) async fn cancelled_elsewhere(control: &Control) {
+        feeding::cancelled_elsewhere(control.0.clone()).await.expect("the database answers");
+    }
+
+    /// The requests this life has claimed and does not know.
+    pub(crate) async fn lost(control: &Control) -> Vec<RequestId> {
+        let found = feeding::lost(&control.0, &Default::default()).await.expect("the database answers");
+        found.into_iter().collect()
+    }
+
+    /// Removes the data of requests that have no row, of all shelves.
+    pub(crate) async fn clear_strays(control: &Control, age: Duration) {
+        for shelf in 0..=u8::MAX {
+            cleaning::clear_strays(&control.0, shelf, age).await.expect("the database answers");
+        }
+    }
+
+    /// Shows that this server lives.
+    pub(crate) async fn beat(control: &Control) {
+        heartbeat::step(control.0.clone()).await.expect("the database answers");
+    }
+
+    /// Learns that others took this server for dead.
+    pub(crate) async fn return_from_silence(control: &Control) {
+        heartbeat::return_from_silence(&control.0).await.expect("the database answers");
+    }
+
+    /// Takes over what servers that were silent since that time left open.
+    pub(crate) async fn take_over_silent(control: &Control, since: Timestamp) {
+        let (store, life) = (control.store(), control.settings().life);
+        heartbeat::take_over_requests(store, life, since, Timestamp::now()).await.expect("the database answers");
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,12 @@ use crate::Inner;
 const WORTH_A_ROW: Duration = Duration::from_secs(1);
 
 pub(super) async fn step(control: Arc<Inner>) -> Result<()> {
-    let now = Timestamp::now();
+    look(&control, Timestamp::now());
+    Ok(())
+}
+
+/// What has to happen by a time.
+pub(super) fn look(control: &Inner, now: Timestamp) {
     let old = now.minus(WORTH_A_ROW);
     for request in control.live.filter(|request| request.id.made_at() <= old) {
         request.insist_on_cancel(now);
@@ -24,5 +29,4 @@ pub(super) async fn step(control: Arc<Inner>) -> Result<()> {
     for lane in control.fleet.lanes() {
         lane.sweep();
     }
-    Ok(())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use modelyard_dispatch::Lane;
 use modelyard_store::{Request, idempotency, requests};
 use modelyard_types::requests::RequestKind;
-use modelyard_types::{Error, Result, Timestamp, VersionId};
+use modelyard_types::{Error, RequestId, Result, Timestamp, VersionId};
 use tokio::sync::{Notify, oneshot};
 
 use super::feeding::{HUNGRY, LiveParts};
@@ -124,11 +124,17 @@ impl Acceptor {
 /// Writes a group; when the database refuses it for what is in it, each wish goes by itself.
 async fn write(control: &Arc<Inner>, group: Vec<Waiting>) {
     let (mut wishes, dones): (Vec<Wish>, Vec<_>) = group.into_iter().map(|one| (one.wish, one.done)).unzip();
-    claim_at_once(control, &mut wishes);
-    let refusal = match caught(commit(control, &wishes)).await {
-        Ok(taken) => return after(control, wishes, dones, &taken),
+    let claimed = claim_at_once(control, &mut wishes);
+    control.arriving.add(claimed.iter().copied());
+    let written = caught(commit(control, &wishes)).await;
+    let refusal = match written {
+        Ok(taken) => {
+            after(control, wishes, dones, &taken);
+            return claimed.into_iter().for_each(|id| control.arriving.remove(id));
+        }
         Err(refusal) => refusal,
     };
+    claimed.into_iter().for_each(|id| control.arriving.remove(id));
     if matches!(refusal, Error::Internal(_)) || wishes.len() == 1 {
         tracing::error!(cause = %refusal, wishes = wishes.len(), "new requests could not be written");
         for done in dones {
@@ -142,8 +148,9 @@ async fn write(control: &Arc<Inner>, group: Vec<Waiting>) {
 }
 
 /// Marks rows as claimed by this server where its lane has room, so that they need not be claimed later: of versions
-/// that have nothing else waiting outside, and rows that hold all their data.
-fn claim_at_once(control: &Inner, wishes: &mut [Wish]) {
+/// that have nothing else waiting outside, and rows that hold all their data. Gives those.
+fn claim_at_once(control: &Inner, wishes: &mut [Wish]) -> Vec<RequestId> {
+    let mut claimed = Vec::new();
     let mut coming: HashMap<VersionId, usize> = HashMap::new();
     for wish in wishes.iter() {
         if let Some(parts) = &wish.parts {
@@ -162,8 +169,10 @@ fn claim_at_once(control: &Inner, wishes: &mut [Wish]) {
         let life = control.settings.life;
         for (request, _) in &mut wish.rows {
             (request.server_id, request.life, request.epoch) = (life.server, life.number, 1);
+            claimed.push(request.id);
         }
     }
+    claimed
 }
 
 /// Writes all wishes in one transaction; says which were not, because their key is taken.

@@ -177,8 +177,8 @@ impl Inner {
 
     /// Stores the large data of rows as objects.
     pub(super) async fn store_large(&self, rows: &mut [Row]) {
-        for (_, data) in rows {
-            spill(&self.objects, &mut data.request_data, &mut data.request_key).await;
+        for (request, data) in rows {
+            spill(&self.objects, request.id, &mut data.request_data, &mut data.request_key).await;
         }
     }
 

@@ -6,13 +6,13 @@ use modelyard_store::leftovers::{self, Leftover};
 use modelyard_store::requests::{self, Ending};
 use modelyard_store::{Life, Request, Tx};
 use modelyard_types::audit::AuditAction;
-use modelyard_types::requests::RequestStatus;
+use modelyard_types::requests::{RequestKind, RequestStatus};
 use modelyard_types::{DeploymentId, Error, Kind, RequestId, Result, Timestamp, VersionId};
 
-use crate::Control;
 use crate::access::Actor;
 use crate::audit;
 use crate::catalogue::{DeploymentSnapshot, ProjectSnapshot};
+use crate::{Control, Inner};
 
 /// Waiting requests that are called off in one transaction.
 const STEP: i64 = 1_000;
@@ -178,6 +178,23 @@ impl Control {
     }
 }
 
+impl Inner {
+    /// Ends batch requests that this life has claimed, that are not here any more, and that somebody called off.
+    pub(crate) async fn end_called_off(&self, ids: &[RequestId]) -> Result<()> {
+        let life = self.settings.life;
+        let rows = requests::get_many(&self.store, ids).await?;
+        let abandoned = |request: &Request| {
+            request.kind == RequestKind::Batch
+                && request.status == RequestStatus::CancelledPending
+                && (request.server_id, request.life) == (life.server, life.number)
+        };
+        let endings = rows.iter().filter(|(it, _)| abandoned(it)).map(|(request, data)| ending(request, data, life));
+        let mut tx = self.store.begin().await?;
+        end_cancelled(&mut tx, endings).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
 /// Ends requests as cancelled.
 async fn end_cancelled(tx: &mut Tx, endings: impl IntoIterator<Item = Ending>) -> Result<()> {
     let endings: Vec<Ending> = endings.into_iter().collect();
@@ -187,7 +204,7 @@ async fn end_cancelled(tx: &mut Tx, endings: impl IntoIterator<Item = Ending>) -
     Ok(())
 }
 
-/// The end of a request that was claimed to be called off.
+/// The end of a request that was called off and runs nowhere.
 fn ending(request: &Request, data: &modelyard_store::RequestData, life: Life) -> Ending {
     Ending {
         id: request.id,
@@ -198,7 +215,7 @@ fn ending(request: &Request, data: &modelyard_store::RequestData, life: Life) ->
         life,
         epoch: request.epoch,
         status: RequestStatus::Cancelled,
-        started_at: None,
+        started_at: request.started_at,
         completed_at: Timestamp::now(),
         error_message: None,
         retries: request.retries,

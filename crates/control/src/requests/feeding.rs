@@ -75,7 +75,7 @@ impl Inner {
                     tracing::error!(request = %row.0.id, %cause, "the data of a request cannot be read");
                     let live = self.live_of(parts, row, None);
                     parts.version.lane.come_in(1);
-                    self.live.insert(live.clone());
+                    self.show(&live);
                     return live.fail("The data of the request cannot be read".into());
                 }
             }
@@ -88,12 +88,21 @@ impl Inner {
         let permit = self.recorder.spare_permit(row.1.request_data.as_ref().map_or(0, Bytes::len));
         let live = self.live_of(parts, row, permit);
         parts.version.lane.come_in(1);
-        self.live.insert(live.clone());
+        self.show(&live);
         match parts.version.lane.submit(live.job()) {
             Ok(()) => {}
             Err(Refusal::Closed(reason)) => live.fail(reason),
             Err(refusal) => live.fail(refusal.to_string()),
         }
+    }
+
+    /// Adds a claimed request to those that are shown. When this server was silent for long, another may have put back what
+    /// still runs here: then what is left of the earlier claim ends.
+    fn show(&self, live: &Arc<LiveRequest>) {
+        if let Some(earlier) = self.live.get(live.id) {
+            earlier.lose_claim();
+        }
+        self.live.insert(live.clone());
     }
 
     fn live_of(self: &Arc<Self>, parts: &LiveParts, (request, data): Row, permit: Option<Permit>) -> Arc<LiveRequest> {

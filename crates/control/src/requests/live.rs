@@ -59,7 +59,7 @@ impl Live {
     }
 }
 
-/// Batch requests that were claimed and are not in the table of live ones yet.
+/// Batch requests that were claimed, or are about to be, and are not in the table of live ones yet.
 #[derive(Default)]
 pub(crate) struct Arriving(Mutex<HashSet<RequestId>>);
 

@@ -30,7 +30,7 @@ pub(crate) use recorder::Recorder;
 pub use request::Ended;
 use request::LiveRequest;
 pub use stream::{Streamed, Updating};
-pub use view::{RequestFilter, RequestView};
+pub use view::{Output, RequestFilter, RequestView};
 
 use crate::catalogue::{DeploymentSnapshot, ProjectSnapshot, VersionSnapshot};
 
@@ -92,5 +92,7 @@ fn refused(refusal: Refusal) -> Error {
     }
 }
 
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod tests;

@@ -106,6 +106,22 @@ impl Recorder {
         self.room.clone().try_acquire_many_owned(kib).ok()
     }
 
+    /// A permit for what came out, too, when it is large. That is in memory already, so it takes what room there is; new
+    /// requests wait for theirs until it is written.
+    pub(crate) fn heavier(&self, permit: Option<Permit>, more: usize) -> Option<Permit> {
+        if more <= MAX_INLINE {
+            return permit;
+        }
+        let there = u32::try_from(self.room.available_permits()).unwrap_or(ROOM);
+        match (permit, self.more_room(weight(more).min(there))) {
+            (Some(mut permit), Some(more)) => {
+                permit.merge(more);
+                Some(permit)
+            }
+            (permit, more) => permit.or(more),
+        }
+    }
+
     /// Takes a record; it will be written, however often the database has to be asked.
     pub(crate) fn push(&self, record: Record) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);

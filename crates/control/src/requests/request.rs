@@ -171,8 +171,20 @@ impl LiveRequest {
         }
     }
 
+    /// Ends it because it is no longer this server's: its lane lets go of it, and what it has to tell is not written.
+    pub(crate) fn lose_claim(&self) {
+        self.fail("The server was taken for dead".into());
+        self.version.lane.expire(self.id);
+    }
+
     /// Ends it because this server stops. A batch request whose version wants it goes back to the queue.
     pub(crate) fn interrupt(&self, reason: &str) {
+        self.give_up(reason);
+        // It is over: no process begins with it any more, and one that has begun may stop.
+        self.version.lane.cancel(self.id);
+    }
+
+    fn give_up(&self, reason: &str) {
         let Some(control) = self.control.upgrade() else { return };
         let again = self.version.restart_request_interruption;
         let (started, retries) = {
@@ -319,8 +331,10 @@ impl LiveRequest {
             return;
         }
         state.status = ended.status;
-        let permit = state.permit.take();
         let updates = self.updates.get().and_then(|updates| updates.end());
+        let result = ended.result.as_ref().filter(|_| self.keeps_data());
+        let kept = result.map_or(0, Bytes::len) + updates.as_ref().map_or(0, Bytes::len);
+        let permit = control.recorder.heavier(state.permit.take(), kept);
         if let Some(record) = self.last_record(&state, &ended, updates, permit) {
             control.recorder.push(record);
         }

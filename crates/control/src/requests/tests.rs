@@ -185,7 +185,7 @@ async fn what_nobody_will_run_is_refused_at_once() {
     let waiting = send(&world, &place, r#"{"x":1}"#);
     until(|| place.2.lane.load().waiting_direct == 1).await;
     world.update(&version, json!({"maximum_instances": 0})).await.unwrap();
-    crate::loops::scale_once(&world.control);
+    crate::loops::single::scale(&world.control);
     let reason = format!("Version 'v1' of deployment '{}' takes no requests: its maximum_instances is 0", place.1.name);
     assert_eq!(waiting.await.unwrap().unwrap().ended.error_message, Some(reason.clone()));
     let place = world.control.catalogue().version(version.id).unwrap();
@@ -195,7 +195,7 @@ async fn what_nobody_will_run_is_refused_at_once() {
     let place = world.control.catalogue().version(version.id).unwrap();
     let too_large = send(&world, &place, r#"{"x":1}"#);
     until(|| place.2.lane.load().waiting_direct == 1).await;
-    crate::loops::scale_once(&world.control);
+    crate::loops::single::scale(&world.control);
     let reason = "An instance of version 'v1' needs 16384 MiB of memory, and this server has 4096 MiB for instances";
     assert_eq!(too_large.await.unwrap().unwrap().ended.error_message.as_deref(), Some(reason));
 }
@@ -208,7 +208,7 @@ async fn what_waits_ends_when_its_project_is_suspended_or_its_version_deleted() 
     until(|| place.2.lane.load().waiting_direct == 1).await;
     let suspend = |on: bool| world.control.update_project(&world.by, world.project, of(json!({"suspend": on})));
     suspend(true).await.unwrap();
-    crate::loops::scale_once(&world.control);
+    crate::loops::single::scale(&world.control);
     let told = waiting.await.unwrap().unwrap().ended.error_message;
     assert_eq!(told.as_deref(), Some("The project is suspended by a user"));
 
@@ -268,4 +268,27 @@ async fn a_request_whose_instances_cannot_start_is_told_why() {
     let answer = send(&world, &place, r#"{"x":1}"#).await.unwrap().unwrap();
     assert_eq!(answer.ended.error_message.as_deref(), Some("Nothing starts here"));
     world.control.shut_down(std::time::Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn data_without_a_request_goes_when_it_is_old() {
+    let world = World::new().await;
+    let (_, place) = world.served(json!({"version": "v1"})).await;
+    record(&world);
+    let (id, played) = seat(&place);
+    let answer = send(&world, &place, r#"{"x":1}"#);
+    let ticket = played.next().await;
+    place.2.lane.started(id, ticket);
+    let large = format!(r#"{{"x":1{}}}"#, " ".repeat(100_000));
+    place.2.lane.finished(id, ticket, Outcome::Result(Bytes::from(large.clone())));
+    let kept = answer.await.unwrap().unwrap();
+    world.control.0.recorder.catch_up().await.unwrap();
+    // As if the server had been killed between the object and the row.
+    let stray = world.control.objects().put(RequestId::new().0, Bytes::from_static(b"{}")).await.unwrap();
+
+    crate::loops::single::clear_strays(&world.control, std::time::Duration::from_secs(3600)).await;
+    assert!(world.control.objects().get(&stray).await.is_ok(), "its row may be on its way");
+    crate::loops::single::clear_strays(&world.control, std::time::Duration::ZERO).await;
+    assert!(world.control.objects().get(&stray).await.is_err());
+    assert_eq!(shown(&world, &place, kept.id).await.unwrap().result.unwrap(), large);
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
 use modelyard_store::requests::{self, Scope};
 use modelyard_store::{Request, RequestData};
 use modelyard_types::requests::RequestStatus;
@@ -18,6 +20,17 @@ use crate::catalogue::ProjectSnapshot;
 
 /// A request that is younger may still be on its way to the database: a get waits for the recorder.
 const YOUNG: Duration = Duration::from_secs(5);
+
+/// How much data of several requests is given at once, in bytes.
+const MOST_COLLECTED: u64 = 256 << 20;
+
+/// What came out of a request: JSON text.
+pub enum Output {
+    /// All of it.
+    Whole(Bytes),
+    /// So many bytes, as they are read.
+    Pieces(u64, BoxStream<'static, Result<Bytes>>),
+}
 
 /// A request as it is shown.
 pub struct RequestView {
@@ -91,11 +104,31 @@ impl Control {
         ids: &[RequestId],
     ) -> Result<Vec<RequestView>> {
         let found = self.find_requests(project, among, ids).await?;
+        refuse_if_too_large(&found)?;
         let mut views = HashMap::with_capacity(found.len());
         for (request, data) in found {
             views.insert(request.id, self.with_data(project, request, data).await?);
         }
         Ok(ids.iter().filter_map(|id| views.remove(id)).collect())
+    }
+
+    /// What came out of a request, if something did and is kept.
+    pub async fn request_output(
+        &self,
+        project: &Arc<ProjectSnapshot>,
+        among: Among,
+        id: RequestId,
+    ) -> Result<Option<Output>> {
+        let (request, data) = self.find_request(id, false).await?;
+        if !among.holds(project, &request) || named(project, request.clone()).is_none() {
+            return Err(Error::NotFound(Kind::Request));
+        }
+        if request.retention_mode != RetentionMode::Full {
+            return Ok(None);
+        }
+        let Some(key) = data.result_key else { return Ok(data.result.map(Output::Whole)) };
+        let (size, pieces) = self.objects().open(&key).await?;
+        Ok(Some(Output::Pieces(size, pieces.map_err(Error::from).boxed())))
     }
 
     /// A request with its data, as far as its retention keeps it: while it waits the row holds more.
@@ -159,6 +192,19 @@ impl Control {
         let offset = usize::try_from(filter.offset).unwrap_or(0).min(found.len());
         Ok(found.drain(offset..).filter_map(|request| named(project, request)).collect())
     }
+}
+
+/// Data is put together in memory: much of it is fetched one by one.
+fn refuse_if_too_large(found: &[(Request, RequestData)]) -> Result<()> {
+    let size: u64 = found.iter().map(|(request, _)| (request.input_size + request.output_size).unsigned_abs()).sum();
+    if found.len() > 1 && size > MOST_COLLECTED {
+        return Err(Error::Invalid(format!(
+            "The data of these requests has {} MiB, and at most {} MiB are given at once: ask for fewer",
+            size >> 20,
+            MOST_COLLECTED >> 20
+        )));
+    }
+    Ok(())
 }
 
 /// Ids carry the time.

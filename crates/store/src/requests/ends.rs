@@ -140,7 +140,7 @@ const END: BulkUpdate = BulkUpdate {
     key: "id",
     guard: "requests.status < 3 AND requests.server_id = v.server_id
         AND requests.life = v.life AND requests.epoch = v.epoch",
-    returning: "requests.id",
+    returning: "requests.id, requests.epoch",
 };
 
 statements! {
@@ -162,14 +162,18 @@ pub async fn start_many(tx: &mut Tx, starts: &[Start]) -> Result<()> {
 pub async fn end_many<E: Borrow<Ending>>(tx: &mut Tx, endings: &[E]) -> Result<Ended> {
     let endings: Vec<&Ending> = endings.iter().map(Borrow::borrow).collect();
     let mut ended = Ended::default();
-    for ending in endings.iter().filter(|ending| ending.retention_mode == RetentionMode::None) {
-        drop_row(tx, ending, &mut ended).await?;
-    }
     let kept = endings.iter().filter(|ending| ending.retention_mode != RetentionMode::None);
-    let written: Vec<(RequestId,)> = END.update(tx, kept.flat_map(|ending| end_values(ending)).collect()).await?;
-    ended.ids.extend(written.into_iter().map(|(id,)| id));
-    let told: HashSet<RequestId> = ended.ids.iter().copied().collect();
-    let (counted, late): (Vec<&Ending>, Vec<&Ending>) = endings.into_iter().partition(|it| told.contains(&it.id));
+    let written: Vec<(RequestId, i64)> = END.update(tx, kept.flat_map(|ending| end_values(ending)).collect()).await?;
+    // By claim: there may be an end of an earlier claim of the same request beside the one that counts.
+    let mut told: HashSet<(RequestId, i64)> = written.into_iter().collect();
+    for ending in endings.iter().filter(|ending| ending.retention_mode == RetentionMode::None) {
+        if drop_row(tx, ending, &mut ended).await? {
+            told.insert((ending.id, ending.epoch));
+        }
+    }
+    let counts = |it: &&Ending| told.contains(&(it.id, it.epoch));
+    let (counted, late): (Vec<&Ending>, Vec<&Ending>) = endings.into_iter().partition(counts);
+    ended.ids.extend(counted.iter().map(|ending| ending.id));
     for ending in counted.iter().filter(|it| it.retention_mode == RetentionMode::Metadata) {
         ended.objects.extend(ending.request_key.clone());
     }
@@ -181,14 +185,12 @@ pub async fn end_many<E: Borrow<Ending>>(tx: &mut Tx, endings: &[E]) -> Result<E
     Ok(ended)
 }
 
-async fn drop_row(tx: &mut Tx, ending: &Ending, ended: &mut Ended) -> Result<()> {
+/// Deletes the row of a request that keeps nothing; says whether it was its claim's to end.
+async fn drop_row(tx: &mut Tx, ending: &Ending, ended: &mut Ended) -> Result<bool> {
     let values = values![ending.id, ending.life.server, ending.life.number, ending.epoch];
     let gone = deleted(tx.all(DROP, values).await?);
-    if gone.count > 0 {
-        ended.ids.push(ending.id);
-        ended.objects.extend(gone.objects);
-    }
-    Ok(())
+    ended.objects.extend(gone.objects);
+    Ok(gone.count > 0)
 }
 
 fn end_values(ending: &Ending) -> Vec<Value> {

@@ -20,6 +20,8 @@ pub use queue::{NOBODY, Release, ask_to_cancel, claim, claim_one, claimed_by, re
 pub use record::{insert_many, record_many};
 pub use sweep::{Deleted, delete, delete_expired, delete_of_project, delete_of_version};
 
+use std::collections::HashSet;
+
 use crate::Store;
 use crate::db::Source;
 use crate::error::{Result, StoreError};
@@ -124,6 +126,17 @@ pub async fn get_many(store: &Store, ids: &[RequestId]) -> Result<Vec<(Request, 
     Ok(found)
 }
 
+/// Which of some ids are those of requests.
+pub async fn existing(store: &Store, ids: &[RequestId]) -> Result<HashSet<RequestId>> {
+    let mut found = HashSet::with_capacity(ids.len());
+    for some in ids.chunks(MOST_IDS) {
+        let rows: Vec<(RequestId,)> =
+            store.all(existing_text(some.len()), some.iter().map(Bind::value).collect()).await?;
+        found.extend(rows.into_iter().map(|(id,)| id));
+    }
+    Ok(found)
+}
+
 /// A request and its data from one row.
 pub(crate) struct Both {
     pub(crate) request: Request,
@@ -137,8 +150,16 @@ impl Record for Both {
 }
 
 fn many_text(count: usize) -> String {
+    format!("SELECT {}, {} FROM requests WHERE id IN ({})", Request::COLUMNS, RequestData::COLUMNS, marks(count))
+}
+
+fn existing_text(count: usize) -> String {
+    format!("SELECT id FROM requests WHERE id IN ({})", marks(count))
+}
+
+fn marks(count: usize) -> String {
     let marks: Vec<_> = (1..=count).map(|at| format!("${at}")).collect();
-    format!("SELECT {}, {} FROM requests WHERE id IN ({})", Request::COLUMNS, RequestData::COLUMNS, marks.join(", "))
+    marks.join(", ")
 }
 
 /// The request of an id.
@@ -155,6 +176,7 @@ pub async fn get_data(on: impl Source<'_>, id: RequestId) -> Result<Option<Reque
 pub(crate) fn built_texts(postgres: bool) -> Vec<(String, String)> {
     let mut texts = list::built_texts();
     texts.push(("requests::get_many".into(), many_text(3)));
+    texts.push(("requests::existing".into(), existing_text(3)));
     texts.extend(record::built_texts(postgres));
     texts.extend(ends::built_texts(postgres));
     texts.extend(queue::built_texts(postgres));

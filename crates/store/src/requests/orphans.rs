@@ -59,7 +59,7 @@ statements! {
     ORPHANS_LITE = "SELECT ", COLUMNS, ", restart_request_interruption
         FROM requests LEFT JOIN versions ON versions.id = requests.version_id
         WHERE requests.status < 3 AND life > 0 AND ((server_id = $1 AND life < $2)
-            OR server_id IN (SELECT servers.id FROM servers WHERE heartbeat_at < $3)) LIMIT $4";
+            OR server_id <> $1 AND server_id IN (SELECT servers.id FROM servers WHERE heartbeat_at < $3)) LIMIT $4";
     ORPHANS_PG = ORPHANS_LITE, " FOR UPDATE OF requests SKIP LOCKED";
 }
 

@@ -19,13 +19,15 @@ const TYPES: &[Type] =
 
 const INSERT: Bulk = Bulk { table: "requests", columns: COLUMNS, types: TYPES, suffix: "" };
 
-/// A row that is not final is replaced by its own server, unless it has been given to a later process since.
+/// A row that is not final is replaced by its own server, unless it has been given to a later process since. That somebody
+/// asked another server to cancel it stays until its own has heard.
 const RECORD: Bulk = Bulk {
     table: "requests",
     columns: COLUMNS,
     types: TYPES,
     suffix: "ON CONFLICT (id) DO UPDATE SET
-        revision_id = excluded.revision_id, status = excluded.status, started_at = excluded.started_at,
+        revision_id = excluded.revision_id,
+        status = CASE WHEN requests.status = 2 AND excluded.status < 2 THEN 2 ELSE excluded.status END, started_at = excluded.started_at,
         completed_at = excluded.completed_at, error_message = excluded.error_message,
         output_plain = excluded.output_plain, input_size = excluded.input_size, output_size = excluded.output_size,
         expires_at = excluded.expires_at, epoch = excluded.epoch, retries = excluded.retries,

@@ -146,6 +146,68 @@ async fn only_the_claim_that_holds_a_request_can_end_it_and_only_once() {
 }
 
 #[tokio::test]
+async fn of_two_ends_in_a_group_the_one_of_the_present_claim_counts() {
+    for (store, _place) in both().await {
+        for mode in [RetentionMode::Full, RetentionMode::None] {
+            let row = waiting(VERSION, 1);
+            insert(&store, &[(Request { retention_mode: mode, ..row.0 }, row.1)]).await;
+            let first = claim(&store, life(1), 1).await.remove(0);
+            let back = requests::Release { id: first.id, life: life(1), epoch: 1, retries: 0 };
+            let mut tx = store.begin().await.unwrap();
+            requests::release_many(&mut tx, &[back]).await.unwrap();
+            tx.commit().await.unwrap();
+            let second = claim(&store, life(1), 1).await.remove(0);
+            let late = Ending { result_key: Some("late".into()), ..ending(&first, RequestStatus::Failed) };
+            let ended = end(&store, &[late, ending(&second, RequestStatus::Completed)]).await;
+            assert_eq!((ended.ids, ended.objects), (vec![first.id], vec!["late".to_owned()]));
+            let told = outbox::list_after(&store, Uuid::nil(), 10).await.unwrap();
+            let told: Vec<_> = told.iter().filter(|it| it.request_id == first.id).map(|it| it.status).collect();
+            assert_eq!(told, [RequestStatus::Completed]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_that_was_asked_for_elsewhere_stays_until_its_server_hears() {
+    for (store, _place) in both().await {
+        let (request, data) = waiting(VERSION, 1);
+        let life = life(1);
+        let direct = Request { kind: RequestKind::Direct, server_id: life.server, life: life.number, ..request };
+        let record = async |status: RequestStatus| {
+            let mut tx = store.begin().await.unwrap();
+            requests::record_many(&mut tx, &[(Request { status, ..direct.clone() }, data.clone())]).await.unwrap();
+            tx.commit().await.unwrap();
+            get(&store, direct.id).await.unwrap().status
+        };
+        assert_eq!(record(RequestStatus::Pending).await, RequestStatus::Pending);
+        let mut tx = store.begin().await.unwrap();
+        assert!(requests::ask_to_cancel(&mut tx, direct.id).await.unwrap());
+        tx.commit().await.unwrap();
+        assert_eq!(record(RequestStatus::Processing).await, RequestStatus::CancelledPending);
+        assert_eq!(requests::to_cancel(&store, life).await.unwrap(), [direct.id]);
+        assert_eq!(record(RequestStatus::Completed).await, RequestStatus::Completed);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_was_slow_does_not_take_itself_for_dead() {
+    for (store, _place) in both().await {
+        insert(&store, &[waiting(VERSION, 1)]).await;
+        let mut tx = store.begin().await.unwrap();
+        let own = servers::start(&mut tx, ServerId::new(), Timestamp(1)).await.unwrap();
+        let other = servers::start(&mut tx, ServerId::new(), Timestamp(1)).await.unwrap();
+        tx.commit().await.unwrap();
+        claim(&store, own, 1).await;
+        for (life, expected) in [(own, 0), (other, 1)] {
+            let mut tx = store.begin().await.unwrap();
+            let settled = requests::end_orphans(&mut tx, life, Timestamp(2), Timestamp(3), "gone", 10).await.unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(settled.0, expected);
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_end_keeps_what_retention_says() {
     for (store, _place) in both().await {
         let modes = [RetentionMode::Full, RetentionMode::Metadata, RetentionMode::None];

@@ -33,21 +33,22 @@ pub(super) async fn write(store: &Store, objects: &Objects, records: Vec<Record>
     for record in records {
         let (item, permit) = match record {
             Record::Put(mut row, permit) => {
-                let data = &mut row.1;
+                let (id, data) = (row.0.id, &mut row.1);
                 if [&data.request_data, &data.result, &data.updates].into_iter().any(is_large) {
-                    spill(objects, &mut data.request_data, &mut data.request_key).await;
-                    spill(objects, &mut data.result, &mut data.result_key).await;
-                    spill(objects, &mut data.updates, &mut data.updates_key).await;
+                    spill(objects, id, &mut data.request_data, &mut data.request_key).await;
+                    spill(objects, id, &mut data.result, &mut data.result_key).await;
+                    spill(objects, id, &mut data.updates, &mut data.updates_key).await;
                 }
                 (Item::Row(row), permit)
             }
             Record::Forget(id, key, permit) => (Item::Forget(id, key), permit),
             // Its end is in the group, and says when it began.
-            Record::Start(start) if over.contains(&start.id) => continue,
+            Record::Start(start) if over.contains(&(start.id, start.epoch)) => continue,
             Record::Start(start) => (Item::Start(start), None),
             Record::End(mut ending, permit) => {
-                spill(objects, &mut ending.result, &mut ending.result_key).await;
-                spill(objects, &mut ending.updates, &mut ending.updates_key).await;
+                let id = ending.id;
+                spill(objects, id, &mut ending.result, &mut ending.result_key).await;
+                spill(objects, id, &mut ending.updates, &mut ending.updates_key).await;
                 (Item::End(ending), permit)
             }
             Record::Release(release, permit) => (Item::Release(release), permit),
@@ -60,11 +61,11 @@ pub(super) async fn write(store: &Store, objects: &Objects, records: Vec<Record>
     left
 }
 
-/// The batch requests of a group that end or go back in it.
-fn over(records: &[Record]) -> HashSet<RequestId> {
+/// The batch requests of a group that end or go back in it, and their claims.
+fn over(records: &[Record]) -> HashSet<(RequestId, i64)> {
     let over = |record: &Record| match record {
-        Record::End(ending, _) => Some(ending.id),
-        Record::Release(release, _) => Some(release.id),
+        Record::End(ending, _) => Some((ending.id, ending.epoch)),
+        Record::Release(release, _) => Some((release.id, release.epoch)),
         _ => None,
     };
     records.iter().filter_map(over).collect()
@@ -156,14 +157,19 @@ fn is_large(data: &Option<Bytes>) -> bool {
     data.as_ref().is_some_and(|bytes| bytes.len() > MAX_INLINE)
 }
 
-/// Moves large data from the row to an object.
-pub(in crate::requests) async fn spill(objects: &Objects, data: &mut Option<Bytes>, key: &mut Option<String>) {
+/// Moves large data from the row of a request to an object. If its row never comes to be, cleaning removes it.
+pub(in crate::requests) async fn spill(
+    objects: &Objects,
+    owner: RequestId,
+    data: &mut Option<Bytes>,
+    key: &mut Option<String>,
+) {
     let Some(bytes) = data.take_if(|bytes| bytes.len() > MAX_INLINE) else {
         return;
     };
     let mut pause = Duration::from_millis(50);
     loop {
-        match objects.put(bytes.clone()).await {
+        match objects.put(owner.0, bytes.clone()).await {
             Ok(stored) => {
                 *key = Some(stored);
                 return;

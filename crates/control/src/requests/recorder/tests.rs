@@ -145,6 +145,20 @@ async fn large_bodies_take_more_room() {
 }
 
 #[tokio::test]
+async fn large_results_that_wait_to_be_written_hold_back_new_requests() {
+    let recorder = Recorder::new();
+    let mut held = vec![];
+    for _ in 0..3 {
+        let permit = recorder.permit(0, Duration::ZERO).await.unwrap();
+        held.push(recorder.heavier(Some(permit), 400 << 20).unwrap());
+    }
+    assert!(recorder.permit(0, Duration::ZERO).await.is_err());
+    assert!(recorder.heavier(None, 1 << 20).is_none_or(|permit| permit.num_permits() == 0));
+    held.clear();
+    assert_eq!(recorder.room.available_permits(), ROOM as usize);
+}
+
+#[tokio::test]
 async fn large_data_is_kept_as_objects() {
     let place = Place::new().await;
     let request = place.request(RequestStatus::Completed);
