@@ -191,8 +191,22 @@ impl TestServer {
 
     /// Bytes of memory that the server itself holds.
     pub fn memory(&self) -> u64 {
+        self.kernel_says("VmRSS:")
+    }
+
+    /// The most it ever held, since [`forget_peak`](Self::forget_peak).
+    pub fn peak(&self) -> u64 {
+        self.kernel_says("VmHWM:")
+    }
+
+    /// From now on the peak is counted anew.
+    pub fn forget_peak(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.process.id()), "5").unwrap();
+    }
+
+    fn kernel_says(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
