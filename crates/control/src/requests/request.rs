@@ -171,16 +171,17 @@ impl LiveRequest {
         }
     }
 
-    /// Ends it because this server stops. A batch request whose version wants it goes back to the queue.
+    /// Ends it because this server stops. A batch request goes back to the queue if its work has not begun, or if its version
+    /// wants it to be run again.
     pub(crate) fn interrupt(&self, reason: &str) {
         let Some(control) = self.control.upgrade() else { return };
         let again = self.version.restart_request_interruption;
-        let (started, retries) = {
+        let (started, cancelled, retries) = {
             let state = self.lock();
-            (state.started.is_some() && state.cancelled.is_none(), state.retries)
+            (state.started.is_some(), state.cancelled.is_some(), state.retries)
         };
-        if self.is_batch() && started && again && retries < MAX_RETRIES {
-            return self.release(&control, retries + 1);
+        if self.is_batch() && !cancelled && (!started || again && retries < MAX_RETRIES) {
+            return self.release(&control, retries + i64::from(started));
         }
         self.fail(reason.to_owned());
     }
@@ -275,7 +276,7 @@ impl LiveRequest {
     pub(crate) fn record_unended(&self) {
         let Some(control) = self.control.upgrade() else { return };
         let mut state = self.lock();
-        if state.recorded || state.over {
+        if state.recorded || state.over || state.deleted {
             return;
         }
         state.recorded = true;
