@@ -18,6 +18,15 @@ const SLOW: &str = "
             return data
 ";
 
+const BEHIND: &str = "
+    import time
+    class Deployment:
+        def request(self, data):
+            while data == 'long': time.sleep(0.05)
+            if data == 'short': time.sleep(0.3)
+            return data
+";
+
 async fn slow(server: &TestServer) -> At {
     let deployment = server.project("demo").await.running("d", "plain", "plain", SLOW).await;
     deployment.at("/versions/v1").patch("", json!({"maximum_instances": 1})).await.fine();
@@ -71,6 +80,29 @@ both! {
         assert_eq!(deployment.get(&format!("/requests/{}", ids[0])).await["status"], "cancelled_pending");
         let found = collected(&deployment, &ids).await;
         assert_snapshot!(found.each("status"), @r#"["cancelled","completed"]"#);
+    }
+
+    async fn what_waits_behind_a_long_call_goes_to_another_process(server) {
+        let deployment = server.project("demo").await.running("d", "plain", "plain", BEHIND).await;
+        let settings = json!({"minimum_instances": 1, "maximum_instances": 1, "instance_processes": 2});
+        deployment.at("/versions/v1").patch("", settings).await.fine();
+        // Quick ones first: then calls are handed ahead.
+        for _ in 0..4 {
+            ids(&deployment.post("/requests/batch", json!(vec!["quick"; 50])).await);
+        }
+        until("all are done", async || deployment.get("/requests?status=completed&limit=1000").await.len() == 200).await;
+        let mut bodies = vec!["long", "short"];
+        bodies.resize(10, "quick");
+        let ids = ids(&deployment.post("/requests/batch", json!(bodies)).await);
+        let status = async |id: &str| deployment.get(&format!("/requests/{id}")).await.str("status");
+        until("all others are done", async || {
+            deployment.get("/requests?status=completed&limit=1000").await.len() == 209
+        })
+        .await;
+        assert_eq!(status(&ids[0]).await, "processing");
+        deployment.patch(&format!("/requests/{}", ids[0]), json!({"status": "cancelled"})).await.fine();
+        let found = collected(&deployment, &ids).await;
+        assert_eq!(found[0]["status"], "cancelled");
     }
 
     async fn all_of_a_status_are_cancelled(server) {

@@ -26,6 +26,31 @@ both! {
         assert_snapshot!(answer.only(&["result", "timeout"]), @r#"{"result":{"y":4},"timeout":60}"#);
     }
 
+    async fn large_bodies_look_like_small_ones(server) {
+        let code = "
+    class Deployment:
+        def request(self, data):
+            import json
+            bad = [float('nan')] if data['what'] == 'bad' else []
+            return {'numbers': data['numbers'] + bad, 'dict': data['dict'], 'text': json.dumps(data['numbers'][:4])}
+        ";
+        let (input, output) = ("numbers:array_double,dict:dict,what:string", "numbers:array_double,dict:dict,text:string");
+        let deployment = server.project("demo").await.running("d", input, output, code).await;
+        let mut numbers: Vec<_> = vec![json!(0.1), json!(-7), json!(1e300), json!(1e-7)];
+        numbers.extend((0..20_000).map(|n| json!(f64::from(n) / 8.0)));
+        let dict = json!({"é": [null, true, 1_234_567_890_123_i64, "a\"\n😀"], "": {}});
+        let body = |what: &str| json!({"numbers": numbers, "dict": dict, "what": what});
+        let answer = deployment.ask(body("good")).await;
+        assert_eq!(answer["result"]["text"], "[0.1, -7, 1e+300, 1e-07]");
+        assert!(answer["result"]["numbers"] == json!(numbers) && answer["result"]["dict"] == dict);
+        let kept = deployment.get(&format!("/requests/{}", answer.str("id"))).await;
+        assert!(kept["request_data"] == body("good") && kept["result"] == answer["result"]);
+        let text = deployment.get(&format!("/requests/{}/output", answer.str("id"))).await.text();
+        assert!(text.starts_with(r#"{"numbers":[0.1,-7,1e+300,1e-07,0.0,0.125,0.25,"#), "{}", &text[..100]);
+        let failed = deployment.ask(body("bad")).await;
+        assert_snapshot!(failed.only(&["status", "error_message"]), @r#"{"status":"failed","error_message":"The output field 'numbers' holds NaN at [20004], which JSON cannot express"}"#);
+    }
+
     async fn a_request_can_be_read_back_at_once(server) {
         let deployment = doubling(&server).await;
         let answer = deployment.ask(json!({ "x": 21 })).await;

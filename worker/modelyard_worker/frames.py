@@ -8,7 +8,7 @@ PROTOCOL = 1
 
 HELLO, PHASE, READY, STARTED, LOG = 0x01, 0x02, 0x03, 0x04, 0x05
 UPDATE, RESULT, ERROR, FATAL, STOPPED = 0x06, 0x07, 0x08, 0x09, 0x0A
-START, CALL, CANCEL, CREDIT, STOP = 0x40, 0x41, 0x42, 0x43, 0x44
+START, CALL, CANCEL, CREDIT, STOP, RECALL = 0x40, 0x41, 0x42, 0x43, 0x44, 0x45
 
 #: The least and the greatest length (kind and payload) of each frame the server may send.
 INCOMING = {
@@ -17,6 +17,7 @@ INCOMING = {
     CANCEL: (9, 9),
     CREDIT: (13, 13),
     STOP: (1, 1),
+    RECALL: (9, 9),
 }
 
 #: The greatest payload of the frames whose size user code decides.
@@ -29,7 +30,11 @@ SENTENCE_MAX = 4000
 #: Updates a call may send before the server grants more.
 FIRST_CREDITS = 16
 
-TEXT_BODY, LIST_BODY = 1, 2
+#: Flags of a call, and the combinations there are.
+TEXT_BODY, LIST_BODY, PACKED_BODY = 1, 2, 4
+FLAGS = frozenset((0, TEXT_BODY, LIST_BODY, TEXT_BODY | LIST_BODY, PACKED_BODY, PACKED_BODY | LIST_BODY))
+#: Shapes of a result.
+JSON, PACKED = 0, 1
 
 HEAD = Struct(">IB")
 CALL_HEAD = Struct(">IBQBI")
@@ -53,11 +58,6 @@ def call_frame(kind: int, call: int, payload: bytes) -> bytes:
 def started(call: int) -> bytes:
     """Says that user code begins with this call."""
     return STARTED_FRAME.pack(9, STARTED, call)
-
-
-def result(call: int, body: bytes) -> bytes:
-    """Ends a call with its JSON result."""
-    return RESULT_HEAD.pack(10 + len(body), RESULT, call, 0) + body
 
 
 def log(call: int, level: int, text: bytes) -> bytes:

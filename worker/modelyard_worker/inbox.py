@@ -7,11 +7,11 @@ from _collections import deque  # type: ignore[import-not-found]  # `collections
 from _thread import RLock
 
 from .exits import Exit, leave
-from .frames import CALL, CALL_HEAD, CALL_NUMBER, CANCEL, CREDIT, CREDIT_BODY, HEAD, INCOMING, START
+from .frames import CALL, CALL_HEAD, CALL_NUMBER, CANCEL, CREDIT, CREDIT_BODY, FLAGS, HEAD, INCOMING, RECALL, START
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Deque, Set, Tuple, Union
+    from typing import Any, Deque, List, Set, Tuple, Union
 
     Entry = Tuple[int, int, Any, Any]
 
@@ -32,7 +32,7 @@ class Inbox:
         #: Held while reading: the main thread reads between calls, any thread of user code for credits.
         self.lock = RLock()
         self.queue: Deque[Entry] = deque()
-        #: Calls in the queue that were cancelled before their turn.
+        #: Calls in the queue that were cancelled or asked back before their turn.
         self.cancelled: Set[int] = set()
         #: The call user code is in, 0 between calls.
         self.running = 0
@@ -69,7 +69,7 @@ class Inbox:
                 following = position + 4 + size
                 if kind == CALL and following <= end:
                     split = position + 18 + context_size
-                    if split > following or not call or self.start is None or size < 14 or flags > 3:
+                    if split > following or not call or self.start is None or size < 14 or flags not in FLAGS:
                         raise BrokenProtocol("a call frame contradicts itself or came at the wrong time")
                     append((call, flags, data[position + 18 : split], data[split:following]))
                     position = following
@@ -105,6 +105,8 @@ class Inbox:
     def _control(self, kind: int, payload: Union[bytes, memoryview]) -> None:
         if kind == CANCEL:
             self._cancel(CALL_NUMBER.unpack(payload)[0])
+        elif kind == RECALL:
+            self._give_up(CALL_NUMBER.unpack(payload)[0])
         elif kind == CREDIT:
             call, updates = CREDIT_BODY.unpack(payload)
             if call == self.running:
@@ -119,8 +121,22 @@ class Inbox:
     def _cancel(self, call: int) -> None:
         if call == self.running:
             self.wanted = call
-        elif any(entry[0] == call for entry in self.queue):
+        else:
+            self._give_up(call)
+
+    def _give_up(self, call: int) -> None:
+        """Remembers that a call shall not start. Copied, because the main thread takes calls out without the lock."""
+        if any(entry[0] == call for entry in tuple(self.queue)):
             self.cancelled.add(call)
+
+    def take_given_up(self) -> List[int]:
+        """Takes the calls out of the queue that shall not start; in the main thread, under the lock."""
+        found = [entry[0] for entry in self.queue if entry[0] in self.cancelled]
+        kept = [entry for entry in self.queue if entry[0] not in self.cancelled]
+        self.queue.clear()
+        self.queue.extend(kept)
+        self.cancelled.clear()
+        return found
 
     def become_child(self) -> None:
         """In a forked child: the parent's calls are not the child's to run."""

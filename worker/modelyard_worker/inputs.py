@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .codec import NotJson, dumps, loads
-from .frames import LIST_BODY, TEXT_BODY
+from .frames import LIST_BODY, PACKED_BODY, TEXT_BODY
+from .packed import unpack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,13 +36,20 @@ def payload(body: Any, flags: int, plain: bool) -> Any:
             return str(body, "utf-8")
         except UnicodeDecodeError:
             raise InputError("The request data is not valid UTF-8") from None
-    value = parsed(body)
+    value = _unpacked(body) if flags & PACKED_BODY else parsed(body)
     many = flags & LIST_BODY
     if many and not isinstance(value, list):
         raise InputError("The request data is not a list")
     if not plain:
         return value
     return [_text(item) for item in value] if many else _text(value)
+
+
+def _unpacked(body: Any) -> Any:
+    try:
+        return unpack(body)
+    except Exception as error:
+        raise InputError("The request data cannot be read: %s" % error) from None
 
 
 def _text(value: Any) -> str:

@@ -1,8 +1,15 @@
-"""Breaks off the running call: the server's SIGUSR1 becomes an exception in user code, never in ours."""
+"""What the server's signals do: SIGUSR1 breaks off the running call, SIGURG has calls given back that wait behind it."""
 
 from __future__ import annotations
 
-from _signal import SIGINT, SIGUSR1, pthread_kill, signal  # type: ignore[import-not-found]  # `signal` loads slowly
+from _signal import (  # type: ignore[import-not-found]  # `signal` loads slowly
+    SIGINT,
+    SIGURG,
+    SIGUSR1,
+    pthread_kill,
+    siginterrupt,
+    signal,
+)
 from _thread import get_ident
 from select import POLLIN, poll
 
@@ -10,6 +17,7 @@ from .awaiting import deflect
 from .cancelled import Cancelled
 from .inbox import Inbox
 from .logbook import Logbook
+from .refusals import given_up
 from .wire import Wire
 
 TYPE_CHECKING = False
@@ -18,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class Interrupts:
-    """The signal tells that a cancel frame has been sent; the frame tells which call it is for.
+    """A signal tells that a cancel or recall frame has been sent; the frame tells which call it is for.
 
-    The handler runs in the main thread between any two steps of it. While that thread
+    The handlers run in the main thread between any two steps of it. While that thread
     holds a lock of ours the work is put off to `after`, so that no frame is torn.
     """
 
@@ -38,6 +46,8 @@ class Interrupts:
     def listen(self) -> None:
         """Installs the handlers; in the main thread."""
         signal(SIGUSR1, self._on_signal)
+        signal(SIGURG, self._on_signal)
+        siginterrupt(SIGURG, False)  # the running call is not to notice
         signal(SIGINT, _do_nothing)
 
     def after(self) -> None:
@@ -63,15 +73,20 @@ class Interrupts:
             return  # between `started` and the call itself: the call looks when it begins
         if self._wire.lock._is_owned() or inbox.lock._is_owned():  # type: ignore[attr-defined]
             return
-        if inbox.wanted != inbox.running:
-            if not inbox.lock.acquire(False):
+        while self.deferred:
+            self.deferred = False
+            if inbox.lock.acquire(False):
+                try:
+                    while inbox.wanted != inbox.running and self._poll.poll(0):
+                        inbox.read()
+                    back = inbox.take_given_up() if inbox.cancelled else []
+                finally:
+                    inbox.lock.release()
+                if back:  # a signal that comes in here is put off to the next round
+                    self._wire.send(b"".join(map(given_up, back)))
+            elif inbox.wanted != inbox.running:
+                self.deferred = True
                 return
-            try:
-                if self._poll.poll(0):
-                    inbox.read()
-            finally:
-                inbox.lock.release()
-        self.deferred = False
         if inbox.wanted == inbox.running:
             inbox.wanted = 0
             if not deflect():

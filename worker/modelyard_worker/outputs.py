@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .codec import make_encode
 from .fields import Mismatch, converter, exact_types
+from .packed import packer
 from .values import NoJson, as_object, at, plain, simplify, type_name
 
 TYPE_CHECKING = False
@@ -59,6 +60,8 @@ class Outputs:
         self._note = note
         self._structured = output_type != "plain"
         self.fits = _make_fits(fields) if self._structured else _fits_plain
+        #: What packs a value that fits, and is large.
+        self.pack = packer({field["name"]: field["data_type"] for field in fields} if self._structured else {})
 
     def body(self, value: Any, many: bool) -> bytes:
         """The result body of a value that did not fit as it was; raises `OutputError`."""

@@ -7,24 +7,25 @@ import os
 from . import frames
 from .awaiting import settled
 from .cancelled import Cancelled
-from .codec import dumps, loads, scan
+from .codec import loads, scan
 from .dispatch import Dispatch, NoMethod
 from .inbox import Inbox
 from .inputs import InputError, parsed, payload
 from .interrupts import Interrupts
 from .logbook import ERROR, Logbook
 from .outputs import OutputError, Outputs, encode
+from .refusals import error as error_frame
+from .refusals import given_up
 from .updates import StreamingUpdate
 from .wire import HIGH, Wire, move_up
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Optional
+    from typing import Any, Callable, Dict, List, Optional, Union
 
     from .inbox import Entry
 
 EXCEPTION = "An exception occurred in the request. See the logs for details."
-CANCELLED = "The request was cancelled"
 TOO_LARGE = "The result is larger than 512 MiB; return large data as a file"
 
 
@@ -60,17 +61,34 @@ class Serving:
         while entry is not None:
             frame = answer(*entry)
             with lock:
-                if book.dirty:
-                    frame = book.take() + frame
-                if queue and not cancelled:
-                    entry = popleft()
-                    book.current = entry[0]
-                    write(frame + pack(9, kind, entry[0]))
-                    continue
-                book.current = 0
-                write(frame)
+                if type(frame) is list:
+                    entry = self._end_large(frame)
+                    if entry:
+                        continue
+                else:
+                    if book.dirty:
+                        frame = book.take() + frame
+                    if queue and not cancelled:
+                        entry = popleft()
+                        book.current = entry[0]
+                        write(frame + pack(9, kind, entry[0]))
+                        continue
+                    book.current = 0
+                    write(frame)
             entry, frame = None, b""  # while it waits it keeps no large payload alive
             entry = self._next()
+
+    def _end_large(self, parts: List[bytes]) -> Optional[Entry]:
+        """Sends what ends a call, in parts, and begins with the next, if there is one; under the lock."""
+        book, inbox, entry = self.book, self.inbox, None
+        if book.dirty:
+            parts.insert(0, book.take())
+        if inbox.queue and not inbox.cancelled:
+            entry = inbox.queue.popleft()
+            parts.append(frames.started(entry[0]))
+        book.current = entry[0] if entry else 0
+        self.wire.write_parts(parts)
+        return entry
 
     def _next(self) -> Optional[Entry]:
         """The next call, waiting for it and saying that it has started; None when there is none any more."""
@@ -81,7 +99,7 @@ class Serving:
                 call = entry[0]
                 if call in inbox.cancelled:
                     inbox.cancelled.discard(call)
-                    self.wire.send(_error(call, "cancelled", CANCELLED))
+                    self.wire.send(given_up(call))
                     continue
                 with self.wire.lock:
                     self.book.current = call
@@ -93,15 +111,16 @@ class Serving:
                 if not inbox.queue and not inbox.stopping:
                     inbox.read()
 
-    def _answering(self, dispatch: Dispatch, outputs: Outputs, plain_input: bool) -> Callable[..., bytes]:
-        """The function from a call to its last frame. What it needs is looked up here, once."""
+    def _answering(self, dispatch: Dispatch, outputs: Outputs, plain_input: bool) -> Callable[..., Any]:
+        """The function from a call to its last frame, in parts if it is large. What it needs is looked up here, once."""
         inbox, interrupts, pack = self.inbox, self.interrupts, frames.RESULT_HEAD.pack
         kind, most, joined = frames.RESULT, frames.RESULT_MAX, "".join
         direct = None if plain_input else dispatch.direct
         fits, slow_body, failure, many_flag = outputs.fits, outputs.body, self._failure, frames.LIST_BODY
+        pack_value, json, packed = outputs.pack, frames.JSON, frames.PACKED
         go_home, home = os.fchdir, move_up(os.open(".", os.O_RDONLY), HIGH + 1)
 
-        def answer(call: int, flags: int, context: Any, data: Any) -> bytes:
+        def answer(call: int, flags: int, context: Any, data: Any) -> Union[bytes, List[bytes]]:
             try:
                 try:
                     inbox.running = call
@@ -134,6 +153,11 @@ class Serving:
             try:
                 body = b""
                 if fits(value):
+                    parts = pack_value(value)
+                    if parts:
+                        size = sum(map(len, parts))
+                        if size <= most:
+                            return [pack(10 + size, kind, call, packed), *parts]
                     try:
                         body = joined(encode(value, 0)).encode()
                     except Exception:
@@ -142,7 +166,7 @@ class Serving:
                     body = slow_body(value, bool(flags & many_flag))
                 if len(body) > most:
                     raise OutputError(TOO_LARGE)
-                return pack(10 + len(body), kind, call, 0) + body
+                return pack(10 + len(body), kind, call, json) + body
             except BaseException as error:
                 return failure(call, error)
 
@@ -166,19 +190,14 @@ class Serving:
     def _failure(self, call: int, error: BaseException) -> bytes:
         """The error frame for whatever kept a call from its result; what concerns the user's code is logged."""
         if isinstance(error, Cancelled):
-            return _error(call, "cancelled", CANCELLED)
+            return given_up(call)
         kind = _KINDS.get(type(error))
         if kind is not None:
-            return _error(call, kind, str(error))
+            return error_frame(call, kind, str(error))
         if self.book.detached and isinstance(error, SystemExit):
             os._exit(error.code if isinstance(error.code, int) else 1)
         from .failures import public_message, traceback_text
 
         with self.wire.lock:
             self.book.add(ERROR, traceback_text(error))
-        return _error(call, "exception", EXCEPTION, public_message(error))
-
-
-def _error(call: int, kind: str, message: str, public: Optional[str] = None) -> bytes:
-    body = {"kind": kind, "message": message[: frames.SENTENCE_MAX], "public_error_message": public}
-    return frames.call_frame(frames.ERROR, call, dumps(body))
+        return error_frame(call, "exception", EXCEPTION, public_message(error))

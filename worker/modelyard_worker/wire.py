@@ -9,10 +9,12 @@ from .exits import Exit, leave
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    pass
+    from typing import List
 
 #: Descriptors of ours move up here, out of the way of code that closes the low ones.
 HIGH = 700
+#: More pieces than these are put together: the kernel takes 1,024 at once.
+MOST_PARTS = 1000
 
 
 def move_up(descriptor: int, wanted: int) -> int:
@@ -46,6 +48,17 @@ class Wire:
             sent = os.write(self.fd, data)
             if sent != len(data):
                 self._send_rest(memoryview(data)[sent:])
+        except OSError as error:
+            leave(Exit.SOCKET_GONE, "the socket to the server cannot be written: " + str(error))
+
+    def write_parts(self, parts: List[bytes]) -> None:
+        """As `write`, of one or several large frames in pieces that need not be put together."""
+        try:
+            if len(parts) > MOST_PARTS:
+                parts = [b"".join(parts)]
+            sent, size = os.writev(self.fd, parts), sum(map(len, parts))
+            if sent != size:
+                self._send_rest(memoryview(b"".join(parts))[sent:])
         except OSError as error:
             leave(Exit.SOCKET_GONE, "the socket to the server cannot be written: " + str(error))
 

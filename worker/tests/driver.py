@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import select
 import shutil
@@ -80,12 +81,14 @@ class Worker:
         start.update(settings)
         self.send(frames.START, json.dumps(start).encode())
 
-    def call(self, number, data=None, many=False, text=None, body=None, context=None):
-        self.send_raw(self.call_bytes(number, data, many, text, body, context))
+    def call(self, number, data=None, many=False, text=None, body=None, context=None, packed=None):
+        self.send_raw(self.call_bytes(number, data, many, text, body, context, packed))
 
     @staticmethod
-    def call_bytes(number, data=None, many=False, text=None, body=None, context=None):
+    def call_bytes(number, data=None, many=False, text=None, body=None, context=None, packed=None):
         flags = (frames.TEXT_BODY if text is not None else 0) | (frames.LIST_BODY if many else 0)
+        if packed is not None:
+            flags, body = flags | frames.PACKED_BODY, marshal.dumps(packed)
         context_json = json.dumps(REQUEST_CONTEXT if context is None else context).encode()
         if body is None:
             body = json.dumps(data).encode() if text is None else text.encode()
@@ -94,6 +97,11 @@ class Worker:
 
     def cancel(self, number):
         self.send(frames.CANCEL, struct.pack(">Q", number))
+
+    def recall(self, number):
+        """Asks for a call back as the server does."""
+        self.send(frames.RECALL, struct.pack(">Q", number))
+        self.process.send_signal(signal.SIGURG)
 
     def cancel_running(self, number):
         """Cancels as the server does: the frame, then the signal, again and again until there is an answer."""
@@ -128,8 +136,9 @@ class Worker:
                 return name, call, payload[8:].decode()
             if name == "ERROR":
                 return name, call, json.loads(payload[8:])
-            assert payload[8] == 0
-            return name, call, json.loads(payload[9:])
+            self.shape = payload[8]
+            assert self.shape in (frames.JSON, frames.PACKED)
+            return name, call, marshal.loads(payload[9:]) if self.shape else json.loads(payload[9:])
 
     def until(self, *names):
         """The next frame of one of these names."""

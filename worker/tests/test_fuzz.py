@@ -52,7 +52,9 @@ class Malformed(WorkerTest):
             ("a long credit", frame(frames.CREDIT, b"\0" * 13)),
             ("a short call", frame(frames.CALL, b"\0" * 12) + b"\0" * 20),
             ("call number 0", frame(frames.CALL, struct.pack(">QBI", 0, 0, 0) + b"{}")),
-            ("unknown flags", frame(frames.CALL, struct.pack(">QBI", 1, 4, 0) + b"{}")),
+            ("unknown flags", frame(frames.CALL, struct.pack(">QBI", 1, 8, 0) + b"{}")),
+            ("packed text", frame(frames.CALL, struct.pack(">QBI", 1, 5, 0) + b"{}")),
+            ("a long recall", frame(frames.RECALL, b"\0" * 9)),
             ("a context longer than its frame", frame(frames.CALL, struct.pack(">QBI", 1, 0, 9) + b"{}")),
             ("a second start", frame(frames.START, json.dumps(START).encode())),
         ):
@@ -105,7 +107,7 @@ class Malformed(WorkerTest):
     def test_random_frames_either_work_or_end_it(self):
         seeded = random.Random(20240501)
         folder = self.package(ECHO)
-        kinds = [frames.START, frames.CALL, frames.CANCEL, frames.CREDIT, frames.STOP, frames.RESULT, 0, 0xFF]
+        kinds = [frames.START, frames.CALL, frames.CANCEL, frames.CREDIT, frames.STOP, frames.RECALL, frames.RESULT, 0, 0xFF]
         for _ in range(40):
             worker = self.worker(folder)
             worker.start()
@@ -128,11 +130,11 @@ class Malformed(WorkerTest):
     def _random_frame(self, seeded, kinds, worker):
         draw = seeded.random()
         if draw < 0.5:
-            bodies = [b"{}", b"", b"\xff", b'{"x":', b"[1]"]
-            head = struct.pack(">QBI", seeded.randrange(1, 1 << 64), seeded.randrange(4), 2)
+            bodies = [b"{}", b"", b"\xff", b'{"x":', b"[1]", b"{0", b"[\1\0\0\0N", b"[\xff\xff\xff\x7f", b"r\0\0\0\0"]
+            head = struct.pack(">QBI", seeded.randrange(1, 1 << 64), seeded.choice((0, 1, 2, 3, 4, 6, 6, 7)), 2)
             return frame(frames.CALL, head + b"{}" + seeded.choice(bodies))
         if draw < 0.7:
-            return frame(frames.CANCEL, struct.pack(">Q", seeded.randrange(50)))
+            return frame(seeded.choice((frames.CANCEL, frames.RECALL)), struct.pack(">Q", seeded.randrange(50)))
         if draw < 0.85:
             return frame(frames.CREDIT, struct.pack(">QI", seeded.randrange(50), seeded.randrange(1 << 32)))
         if draw < 0.9:

@@ -58,6 +58,8 @@ pub trait Waiter: Send + Sync + 'static {
 pub enum Outcome {
     /// The user's code answered.
     Result(Bytes),
+    /// As `Result`, in the packed form of the worker protocol.
+    Packed(Bytes),
     /// The user's code, or the worker around it, failed.
     Failed {
         /// What went wrong.

@@ -7,6 +7,7 @@ mod init;
 pub mod interpreters;
 pub mod local;
 pub mod package;
+pub mod packed;
 pub mod process;
 pub mod protocol;
 pub mod runner;

@@ -9,6 +9,7 @@ pub mod fields;
 pub mod ids;
 pub mod instance_types;
 pub mod instances;
+pub mod json;
 pub mod labels;
 pub mod logs;
 pub mod names;

@@ -89,6 +89,8 @@ pub struct VersionSnapshot {
     pub generation: u64,
     /// What its instances run.
     pub code: Option<Code>,
+    /// Whether requests are put together into one call.
+    pub(crate) groups: bool,
     /// Where its requests wait.
     pub(crate) lane: Arc<Lane>,
 }
@@ -216,6 +218,7 @@ impl VersionSnapshot {
             instance_type: InstanceType::parse(&version.instance_type).unwrap_or(InstanceType { memory_mb: 256 }),
             generation: u64::try_from(version.generation).unwrap_or(0),
             code,
+            groups: grouping.is_some(),
             lane: lanes.of(version.id, LaneSettings { grouping, ..queue_limits(&version) }),
         }
     }

@@ -1,6 +1,8 @@
 //! What a caller sends becomes what user code gets (semantics 1.7).
 
 use bytes::Bytes;
+use modelyard_runner::packed::{PACK_FROM, pack};
+use modelyard_runner::protocol::PACKED;
 use modelyard_types::fields::{PayloadType, check_depth, check_payload};
 use modelyard_types::{Error, Result};
 use serde_json::value::RawValue;
@@ -23,6 +25,14 @@ pub(crate) fn check(deployment: &DeploymentSnapshot, body: Bytes, text: bool) ->
         PayloadType::Structured => structured(deployment, body),
         PayloadType::Plain => plain(body, text),
     }
+}
+
+/// A checked body as workers read it sooner, if it is large and they do.
+pub(super) fn packed(body: &Bytes, flags: u8) -> Option<(Bytes, u8)> {
+    if flags & TEXT != 0 || body.len() < PACK_FROM {
+        return None;
+    }
+    Some((pack(body)?.into(), flags | PACKED))
 }
 
 fn structured(deployment: &DeploymentSnapshot, body: Bytes) -> Result<(Bytes, u8)> {

@@ -1,11 +1,15 @@
 //! What a worker answers is checked here, whatever the worker said of it: user code shares its socket.
 
 use bytes::Bytes;
+use modelyard_runner::packed::unpack;
 use modelyard_types::fields::{PayloadType, check_depth, check_result};
 use serde_json::value::RawValue;
 
 use super::inputs;
 use crate::catalogue::DeploymentSnapshot;
+
+/// The most bytes of an answer's JSON text: as much as a worker may send as JSON.
+const MAX_RESULT: usize = 512 << 20;
 
 /// Checks an answer against the deployment's output; gives the JSON text to keep and to send, or why the request failed.
 ///
@@ -25,6 +29,12 @@ pub(crate) fn check(deployment: &DeploymentSnapshot, body: Bytes) -> Result<Byte
     }
     check_one(deployment, &body)?;
     Ok(body)
+}
+
+/// As [`check`], of an answer that came packed.
+pub(crate) fn check_packed(deployment: &DeploymentSnapshot, body: &[u8]) -> Result<Bytes, String> {
+    let text = unpack(body, MAX_RESULT).map_err(|cause| cause.to_string())?;
+    check(deployment, text.into())
 }
 
 fn check_one(deployment: &DeploymentSnapshot, body: &[u8]) -> Result<(), String> {

@@ -12,7 +12,7 @@ use modelyard_types::versions::RetentionMode;
 use modelyard_types::{RequestId, Timestamp};
 use tokio::sync::oneshot;
 
-use super::inputs::{LIST, TEXT, is_list};
+use super::inputs::{self, LIST, TEXT, is_list};
 use super::outputs;
 use super::recorder::{KeyEnd, MAX_INLINE, Permit, Record};
 use super::updates::{Reader, Updates};
@@ -123,11 +123,14 @@ impl LiveRequest {
             false if is_list(&self.body) => LIST,
             false => 0,
         };
+        // A packed call is in no group with others.
+        let packed = if self.version.groups { None } else { inputs::packed(&self.body, flags) };
+        let (body, flags) = packed.unwrap_or_else(|| (self.body.clone(), flags));
         Job {
             id: self.id,
             class: if self.is_batch() { Class::Batch } else { Class::Direct },
             priority: u8::from(self.request.priority != 0),
-            call: Call { flags, context: self.context(), body: self.body.clone() },
+            call: Call { flags, context: self.context(), body },
             waiter: self.clone(),
         }
     }
@@ -485,6 +488,10 @@ impl Waiter for LiveRequest {
         let Some(control) = self.control.upgrade() else { return };
         let ended = match outcome {
             Outcome::Result(body) => match outputs::check(&self.deployment, body) {
+                Ok(result) => Ended { status: RequestStatus::Completed, result: Some(result), error_message: None },
+                Err(problem) => failed(problem),
+            },
+            Outcome::Packed(body) => match outputs::check_packed(&self.deployment, &body) {
                 Ok(result) => Ended { status: RequestStatus::Completed, result: Some(result), error_message: None },
                 Err(problem) => failed(problem),
             },

@@ -127,6 +127,7 @@ impl Listener for InstanceListener {
                 }
             }
             ProcessEvent::Result(ticket, body) => self.finished(from, ticket, Outcome::Result(body)),
+            ProcessEvent::Packed(ticket, body) => self.finished(from, ticket, Outcome::Packed(body)),
             ProcessEvent::Error(ticket, error) => self.finished(from, ticket, failed(error)),
             ProcessEvent::Log { call, level, text } => self.log(from, call, level, text),
             ProcessEvent::Fatal(fatal) => {

@@ -61,6 +61,10 @@ impl Seat for ProcessSeat {
         self.process.cancel(ticket);
     }
 
+    fn recall(&self, ticket: u64) {
+        self.process.recall(ticket);
+    }
+
     fn credit(&self, ticket: u64, updates: u32) {
         self.process.credit(ticket, updates);
     }

@@ -93,6 +93,10 @@ impl State {
             (Jobs::Group(group), Answer::Whole(Outcome::Result(list))) => {
                 return Finished::Unsplit(list, group.members.len());
             }
+            // Lists are never packed.
+            (Jobs::Group(group), Answer::Whole(Outcome::Packed(_))) => {
+                return Finished::Unsplit(Bytes::new(), group.members.len());
+            }
             (_, Answer::Whole(_)) if interrupted && cancelled => Answer::Whole(Outcome::Cancelled),
             (_, answer) => answer,
         };

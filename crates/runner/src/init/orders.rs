@@ -16,6 +16,11 @@ pub(crate) enum Order {
         /// The number it was spawned with.
         serial: u64,
     },
+    /// Tell a worker that a frame is in its socket that is not about the call in work.
+    Recall {
+        /// The number it was spawned with.
+        serial: u64,
+    },
     /// End a worker and what it started.
     Kill {
         /// The number it was spawned with.

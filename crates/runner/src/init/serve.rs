@@ -86,9 +86,11 @@ impl Instance<'_> {
                 Ok(())
             }
             Order::Interrupt { serial } => {
-                if let Some(pid) = self.worker(serial) {
-                    let _ = kill(pid, Signal::SIGUSR1);
-                }
+                self.signal(serial, Signal::SIGUSR1);
+                Ok(())
+            }
+            Order::Recall { serial } => {
+                self.signal(serial, Signal::SIGURG);
                 Ok(())
             }
             Order::Kill { serial } => {
@@ -98,6 +100,12 @@ impl Instance<'_> {
                 Ok(())
             }
             Order::Probe(_) | Order::Build(_) => Err(io::Error::other("the walls stand already")),
+        }
+    }
+
+    fn signal(&self, serial: u64, signal: Signal) {
+        if let Some(pid) = self.worker(serial) {
+            let _ = kill(pid, signal);
         }
     }
 

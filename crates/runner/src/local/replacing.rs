@@ -60,16 +60,31 @@ impl Supervisor {
         }
     }
 
+    /// Tells a process that a recall frame is in its socket. Told once, unless the frame is behind others that the process has
+    /// to read first: user code is not to be bothered with signals.
+    pub(super) fn recall(&mut self, serial: u64) {
+        let Some(worker) = self.worker(serial) else { return };
+        worker.interrupt_again.get_or_insert(Instant::now() + INSISTENCE);
+        if let Some(control) = &mut self.control {
+            let _ = control.send(&Order::Recall { serial }, Vec::new());
+        }
+    }
+
     /// Repeats the signal for a call in work. One that only waits is read of in its turn.
     fn insist(&mut self, serial: u64) {
         let Some(worker) = self.worker(serial) else { return };
         worker.interrupt_again = None;
-        let Some((any, in_work)) = worker.link.as_ref().map(|link| link.cancelling()) else { return };
+        let Some(link) = worker.link.clone() else { return };
+        let (any, in_work) = link.cancelling();
+        let again = link.recalling_late();
         if any {
             worker.interrupt_again = Some(Instant::now() + INSISTENCE);
         }
         if in_work && let Some(control) = &mut self.control {
             let _ = control.send(&Order::Interrupt { serial }, Vec::new());
+        }
+        if again {
+            self.recall(serial);
         }
     }
 

@@ -13,7 +13,7 @@ use super::worker::{Then, Worker, ends};
 use super::{Shared, plan, records};
 use crate::cgroup::Group;
 use crate::init::orders::{Order, Report};
-use crate::process::{Attach, Ended, Exit, Gone, Listener, Note, Phase, ProcessEvent, ProcessKey, attach};
+use crate::process::{Attach, Attention, Ended, Exit, Gone, Listener, Note, Phase, ProcessEvent, ProcessKey, attach};
 use crate::protocol;
 use crate::runner::InstanceSpec;
 use crate::walls::launch;
@@ -26,8 +26,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(super) enum Signal {
     /// The reader of a process has news.
     Note(u64, Note),
-    /// A cancel frame is in a process's socket.
-    Interrupt(u64),
+    /// A process is to read its socket.
+    Attention(u64, Attention),
     /// Somebody wants a process ended.
     Kill(u64),
     /// The instance is to stop.
@@ -154,14 +154,14 @@ impl Supervisor {
         let start = protocol::start(&plan::start(&spec, &folder, worker.process))
             .ok_or_else(|| io::Error::other("the context of the constructor cannot be sent"))?;
         let process = worker.process;
-        let (notes, interrupts) = (signals.clone(), signals.clone());
+        let (notes, attention) = (signals.clone(), signals.clone());
         let wish = Attach {
             key: self.key(process),
             maxima: self.spec.maxima,
             ordered: self.ordered,
             listener: self.listener.clone(),
             note: Box::new(move |note| drop(notes.send(Signal::Note(serial, note)))),
-            interrupt: Box::new(move || drop(interrupts.send(Signal::Interrupt(serial)))),
+            signal: Box::new(move |why| drop(attention.send(Signal::Attention(serial, why)))),
             end: Box::new(move || drop(signals.send(Signal::Kill(serial)))),
         };
         let (link, gone) = attach(wish, ends, start)?;
@@ -255,7 +255,8 @@ impl Supervisor {
             }
             Signal::Note(serial, Note::Broken) => self.kill(serial, crate::process::BROKE),
             Signal::Note(serial, Note::Done) => self.done(serial),
-            Signal::Interrupt(serial) => self.interrupt(serial),
+            Signal::Attention(serial, Attention::Cancel) => self.interrupt(serial),
+            Signal::Attention(serial, Attention::Recall) => self.recall(serial),
             Signal::Kill(serial) => self.kill(serial, "The platform ended the process"),
             Signal::Stop => self.stop(),
         }

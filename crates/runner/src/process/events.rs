@@ -109,6 +109,8 @@ pub enum ProcessEvent {
     Update(u64, Bytes),
     /// The JSON answer of a call.
     Result(u64, Bytes),
+    /// The answer of a call, packed: see [`unpack`](crate::packed::unpack).
+    Packed(u64, Bytes),
     /// A call failed.
     Error(u64, CallError),
     /// Output: one line or several, without the last line break.

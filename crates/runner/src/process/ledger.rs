@@ -1,7 +1,8 @@
 //! The calls a process has in flight, and what it may say about them.
 //!
 //! Calls run one after another in the order they were handed over, so `started`, `result` and `error` are believed for the
-//! oldest only. The one exception: a call that was cancelled may be given back out of turn, with an error of that kind.
+//! oldest only. The one exception: a call that was cancelled or recalled may be given back out of turn, with an error of that
+//! kind.
 
 use std::collections::VecDeque;
 
@@ -12,6 +13,7 @@ struct InFlight {
     call: u64,
     started: bool,
     cancelled: bool,
+    recalled: bool,
     credit: u32,
 }
 
@@ -24,12 +26,28 @@ pub struct Ledger {
 impl Ledger {
     /// A call is on its way to the process.
     pub fn hand_over(&mut self, call: u64) {
-        self.calls.push_back(InFlight { call, started: false, cancelled: false, credit: FIRST_CREDIT });
+        self.calls.push_back(InFlight {
+            call,
+            started: false,
+            cancelled: false,
+            recalled: false,
+            credit: FIRST_CREDIT,
+        });
     }
 
     /// The process is asked to give a call up. False when it has no such call.
     pub fn cancel(&mut self, call: u64) -> bool {
         self.find(call).map(|found| found.cancelled = true).is_some()
+    }
+
+    /// The process is asked for a call back. False when it has no such call, or began with it.
+    pub fn recall(&mut self, call: u64) -> bool {
+        self.find(call).filter(|found| !found.started).map(|found| found.recalled = true).is_some()
+    }
+
+    /// Whether a call is to be given back that has not started.
+    pub fn recalling(&self) -> bool {
+        self.calls.iter().any(|call| (call.recalled || call.cancelled) && !call.started)
     }
 
     /// Whether any call in flight was cancelled, and whether the call in work was.
@@ -94,7 +112,7 @@ impl Ledger {
 
     /// The process says that a call failed.
     pub fn error(&mut self, call: u64, kind: ErrorKind) -> Result<(), Broken> {
-        let given_back = |found: &InFlight| kind == ErrorKind::Cancelled && found.cancelled;
+        let given_back = |found: &InFlight| kind == ErrorKind::Cancelled && (found.cancelled || found.recalled);
         match self.calls.iter().position(|found| found.call == call) {
             Some(0) if self.calls[0].started || given_back(&self.calls[0]) => {}
             Some(at) if given_back(&self.calls[at]) => {
@@ -124,6 +142,7 @@ mod tests {
     enum Step {
         HandOver,
         Cancel(u64),
+        Recall(u64),
         Started(u64),
         Result(u64),
         Error(u64, bool),
@@ -134,6 +153,7 @@ mod tests {
         prop_oneof![
             3 => Just(Step::HandOver),
             1 => call.clone().prop_map(Step::Cancel),
+            1 => call.clone().prop_map(Step::Recall),
             3 => call.clone().prop_map(Step::Started),
             3 => call.clone().prop_map(Step::Result),
             2 => (call, any::<bool>()).prop_map(|(call, cancelled)| Step::Error(call, cancelled)),
@@ -152,6 +172,7 @@ mod tests {
                         handed += 1;
                     }
                     Step::Cancel(call) if ledger.cancel(call) => cancelled.push(call),
+                    Step::Recall(call) if ledger.recall(call) => cancelled.push(call),
                     Step::Started(call) if ledger.started(call).is_ok() => started.push(call),
                     Step::Result(call) if ledger.result(call).is_ok() => {
                         prop_assert_eq!(started.last(), Some(&call));
@@ -210,6 +231,21 @@ mod tests {
         assert!(ledger.credit(1, 1));
         ledger.update(1).unwrap();
         assert!(!ledger.credit(7, 1));
+    }
+
+    #[test]
+    fn a_recalled_call_comes_back_unless_it_has_started() {
+        let mut ledger = with(&[1, 2, 3]);
+        ledger.started(1).unwrap();
+        assert!(!ledger.recall(1));
+        assert!(ledger.recall(2) && ledger.recall(3) && !ledger.recall(4));
+        assert!(ledger.error(2, ErrorKind::Exception).is_err());
+        ledger.error(3, ErrorKind::Cancelled).unwrap();
+        assert!(ledger.recalling());
+        ledger.result(1).unwrap();
+        ledger.started(2).unwrap();
+        assert!(!ledger.recalling());
+        ledger.result(2).unwrap();
     }
 
     #[test]

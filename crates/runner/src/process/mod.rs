@@ -40,7 +40,16 @@ pub struct Process {
     outgoing: Outgoing,
     ledger: Mutex<Ledger>,
     end: Box<dyn Fn() + Send + Sync>,
-    interrupt: Box<dyn Fn() + Send + Sync>,
+    signal: Box<dyn Fn(Attention) + Send + Sync>,
+}
+
+/// What a process is signalled for, while it may be in user code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attention {
+    /// A cancel frame is in its socket.
+    Cancel,
+    /// A frame is that asks for a call back, or cancels one that has not started.
+    Recall,
 }
 
 impl fmt::Debug for Process {
@@ -68,10 +77,29 @@ impl Process {
 
     /// Asks the process to give a call up.
     pub fn cancel(&self, call: u64) {
-        if self.ledger().cancel(call) {
+        let (known, in_work) = {
+            let mut ledger = self.ledger();
+            (ledger.cancel(call), ledger.in_work() == Some(call))
+        };
+        if known {
             self.send(&protocol::cancel(call));
-            (self.interrupt)();
+            // Another call is not to notice.
+            (self.signal)(if in_work { Attention::Cancel } else { Attention::Recall });
         }
+    }
+
+    /// Asks the process for a call back that it has not started. The answer is an error of kind `Cancelled`; if it was late,
+    /// the call runs.
+    pub fn recall(&self, call: u64) {
+        if self.ledger().recall(call) {
+            self.send(&protocol::recall(call));
+            (self.signal)(Attention::Recall);
+        }
+    }
+
+    /// Whether a call is to be given back that has not started, and the frame that says so may still be on this side.
+    pub(crate) fn recalling_late(&self) -> bool {
+        self.ledger().recalling() && self.outgoing.is_waiting()
     }
 
     /// Whether a cancelled call is still in flight, and whether the call in work is one.
@@ -145,8 +173,8 @@ pub(crate) struct Attach {
     pub note: Box<dyn Fn(Note) + Send>,
     /// Ends the process.
     pub end: Box<dyn Fn() + Send + Sync>,
-    /// Tells the process that a cancel frame is in its socket.
-    pub interrupt: Box<dyn Fn() + Send + Sync>,
+    /// Has the process read its socket.
+    pub signal: Box<dyn Fn(Attention) + Send + Sync>,
 }
 
 /// Begins to listen to a process, whose first frame sent is `start`. The sender takes how it ended, once that is known.
@@ -159,7 +187,7 @@ pub(crate) fn attach(attach: Attach, ends: Ends, start: Vec<u8>) -> io::Result<(
         outgoing: Outgoing::new(write),
         ledger: Mutex::default(),
         end: attach.end,
-        interrupt: attach.interrupt,
+        signal: attach.signal,
     });
     let nothing = Bytes::new();
     let start = Bytes::from(start);

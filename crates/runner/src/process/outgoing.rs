@@ -86,6 +86,11 @@ impl Outgoing {
         self.wake.notify_one();
     }
 
+    /// Whether frames have not reached the socket yet.
+    pub fn is_waiting(&self) -> bool {
+        !self.turn().queue.is_empty()
+    }
+
     /// Holds frames back until [`Self::release`].
     pub fn hold(&self) {
         self.turn().queue.held = true;

@@ -222,12 +222,8 @@ impl Reader {
                 self.process.ledger().update(call)?;
                 self.tell(ProcessEvent::Update(call, text));
             }
-            FromWorker::Result(call, body) => {
-                self.drain_used_pipes();
-                self.process.ledger().result(call)?;
-                self.of_none = Budget::default();
-                self.tell(ProcessEvent::Result(call, body));
-            }
+            FromWorker::Result(call, body) => self.result(call, ProcessEvent::Result(call, body))?,
+            FromWorker::Packed(call, body) => self.result(call, ProcessEvent::Packed(call, body))?,
             FromWorker::Error(call, error) => {
                 self.drain_used_pipes();
                 self.process.ledger().error(call, error.kind)?;
@@ -237,6 +233,14 @@ impl Reader {
             FromWorker::Stopped => self.stage = Stage::Over,
             frame => return Err(Broken::new(format!("{frame:?} does not belong here"))),
         }
+        Ok(())
+    }
+
+    fn result(&mut self, call: u64, result: ProcessEvent) -> Result<(), Broken> {
+        self.drain_used_pipes();
+        self.process.ledger().result(call)?;
+        self.of_none = Budget::default();
+        self.tell(result);
         Ok(())
     }
 

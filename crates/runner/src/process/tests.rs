@@ -46,7 +46,7 @@ impl Scene {
             ordered: Instant::now(),
             listener: Arc::new(Ears(Mutex::new(events))),
             note: Box::new(move |n| drop(note.send(n))),
-            interrupt: Box::new(|| ()),
+            signal: Box::new(|_| ()),
             end: Box::new(move || end.lock().unwrap().send(()).unwrap_or_default()),
         };
         let ends = Ends { socket: ours, stdout, stderr };

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::messages::{FromWorker, Level, Start};
-use super::{MAX_FRAME, kind};
+use super::{MAX_FRAME, kind, shape};
 
 /// The head of a call frame: length, kind, call, flags, length of the context. The context and the body follow it.
 pub type CallHead = [u8; 18];
@@ -28,9 +28,19 @@ pub fn call_head(call: u64, flags: u8, context: &Bytes, body: &Bytes) -> Option<
 /// A cancel frame.
 #[must_use]
 pub fn cancel(call: u64) -> [u8; 13] {
+    of_call(kind::CANCEL, call)
+}
+
+/// A recall frame.
+#[must_use]
+pub fn recall(call: u64) -> [u8; 13] {
+    of_call(kind::RECALL, call)
+}
+
+fn of_call(kind: u8, call: u64) -> [u8; 13] {
     let mut frame = [0; 13];
     frame[..4].copy_from_slice(&9u32.to_be_bytes());
-    frame[4] = kind::CANCEL;
+    frame[4] = kind;
     frame[5..].copy_from_slice(&call.to_be_bytes());
     frame
 }
@@ -73,7 +83,12 @@ pub fn from_worker(frame: &FromWorker, out: &mut Vec<u8>) -> Option<()> {
             put(out, kind::LOG, |out| raw(out, &[&call.to_be_bytes(), &level, text.as_bytes()]))
         }
         FromWorker::Update(call, text) => put(out, kind::UPDATE, |out| raw(out, &[&call.to_be_bytes(), text])),
-        FromWorker::Result(call, body) => put(out, kind::RESULT, |out| raw(out, &[&call.to_be_bytes(), &[0], body])),
+        FromWorker::Result(call, body) => {
+            put(out, kind::RESULT, |out| raw(out, &[&call.to_be_bytes(), &[shape::JSON], body]))
+        }
+        FromWorker::Packed(call, body) => {
+            put(out, kind::RESULT, |out| raw(out, &[&call.to_be_bytes(), &[shape::PACKED], body]))
+        }
         FromWorker::Error(call, error) => put(out, kind::ERROR, |out| {
             raw(out, &[&call.to_be_bytes()])?;
             json(out, error)

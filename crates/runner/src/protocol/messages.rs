@@ -161,6 +161,8 @@ pub enum FromWorker {
     Update(u64, Bytes),
     /// The JSON answer of a call.
     Result(u64, Bytes),
+    /// The answer of a call, packed.
+    Packed(u64, Bytes),
     /// A call failed.
     Error(u64, CallError),
     /// It cannot become ready.

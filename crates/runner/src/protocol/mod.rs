@@ -11,7 +11,7 @@ mod payload;
 mod tests;
 
 pub use decoder::Decoder;
-pub use encode::{CallHead, call_head, cancel, credit, from_worker, start, stop};
+pub use encode::{CallHead, call_head, cancel, credit, from_worker, recall, start, stop};
 pub use messages::{
     CallError, ErrorKind, Fatal, FatalKind, FromWorker, Hello, Level, OutputField, PhaseDone, ReadyMessage, Start,
     WorkerPhase,
@@ -44,6 +44,18 @@ pub mod kind {
     pub const CANCEL: u8 = 0x42;
     pub const CREDIT: u8 = 0x43;
     pub const STOP: u8 = 0x44;
+    pub const RECALL: u8 = 0x45;
+}
+
+/// The flag of a call whose body is packed.
+pub const PACKED: u8 = 4;
+
+/// Shapes of a result.
+pub mod shape {
+    /// JSON.
+    pub const JSON: u8 = 0;
+    /// Packed.
+    pub const PACKED: u8 = 1;
 }
 
 /// What a worker may send at most. The defaults are the maxima of the protocol; a server may be stricter.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::messages::{FromWorker, Level};
-use super::{Broken, kind};
+use super::{Broken, kind, shape};
 
 /// The payload of a frame: borrowed from the read buffer while it is small, its own bytes when it is large.
 pub(super) enum Payload<'a> {
@@ -52,7 +52,8 @@ impl Payload<'_> {
             kind::RESULT => {
                 let call = call(bytes)?;
                 match bytes.get(8) {
-                    Some(0) => FromWorker::Result(call, self.rest(9)),
+                    Some(&shape::JSON) => FromWorker::Result(call, self.rest(9)),
+                    Some(&shape::PACKED) => FromWorker::Packed(call, self.rest(9)),
                     _ => return Err(Broken::new("a result has an unknown shape")),
                 }
             }

@@ -55,6 +55,7 @@ fn any_frame() -> impl Strategy<Value = FromWorker> {
         }),
         (call.clone(), ".{0,200}").prop_map(|(call, text)| FromWorker::Update(call, Bytes::from(text))),
         (call.clone(), vec(any::<u8>(), 0..300)).prop_map(|(call, body)| FromWorker::Result(call, Bytes::from(body))),
+        (call.clone(), vec(any::<u8>(), 0..300)).prop_map(|(call, body)| FromWorker::Packed(call, Bytes::from(body))),
         (call.clone(), 60_000usize..400_000)
             .prop_map(|(call, size)| FromWorker::Result(call, Bytes::from(vec![b'7'; size]))),
         (call, kinds, ".{0,50}", proptest::option::of(".{0,20}")).prop_map(|(call, kind, message, public)| {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use modelyard_runner::packed::{pack, unpack};
 use modelyard_runner::process::{Exit, Phase, ProcessEvent};
+use modelyard_runner::protocol::PACKED;
 use modelyard_runner::runner::Runner;
 use serde_json::json;
 
@@ -195,6 +198,53 @@ async fn a_call_in_work_can_be_cancelled() {
     });
     ends.sort();
     assert_eq!(ends, [(1, "Cancelled".into()), (2, "Cancelled".into())]);
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_has_not_started_is_given_back_at_once() {
+    let bench = Bench::open();
+    let (mut instance, process) =
+        bench.request("import time\nwhile data == 'long': time.sleep(0.05)\nreturn data").await;
+    hand(&process, 1, "long");
+    instance.started(1);
+    // More than the socket holds: the frame that asks for it waits behind it.
+    hand(&process, 2, &"x".repeat(5 << 20));
+    hand(&process, 3, "next");
+    for call in [1, 2, 3] {
+        process.recall(call);
+    }
+    let mut ends = Vec::new();
+    instance.wait(|_, event| match event {
+        ProcessEvent::Error(call, error) => {
+            ends.push((call, format!("{:?}", error.kind)));
+            (ends.len() == 2).then_some(())
+        }
+        ProcessEvent::Result(..) => panic!("the running call is not to end"),
+        _ => None,
+    });
+    ends.sort();
+    assert_eq!(ends, [(2, "Cancelled".into()), (3, "Cancelled".into())]);
+    process.cancel(1);
+    instance.wait(|_, event| matches!(event, ProcessEvent::Error(1, _)).then_some(()));
+    hand(&process, 4, "more");
+    instance.wait(|_, event| matches!(event, ProcessEvent::Result(4, _)).then_some(()));
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_go_both_ways_packed() {
+    let bench = Bench::open();
+    let (mut instance, process) = bench.request("import json\nreturn {'y': json.loads(data)}").await;
+    let text = format!("[{}]", (0..5000).map(|n| format!("{n}.5")).collect::<Vec<_>>().join(","));
+    let body = format!(r#"{{"x":{text}}}"#);
+    let packed = pack(body.as_bytes()).unwrap();
+    process.call(1, PACKED, &Bytes::from_static(b"{}"), &packed.into()).unwrap();
+    let answer = instance.wait(|_, event| match event {
+        ProcessEvent::Packed(1, body) => Some(body.clone()),
+        _ => None,
+    });
+    assert!(unpack(&answer, 1 << 20).unwrap() == format!(r#"{{"y":{body}}}"#).into_bytes());
     bench.close().await;
 }
 

@@ -97,6 +97,26 @@ fn results_are_checked_whatever_the_worker_said() {
     assert!(result(&plain(), "3.5").is_ok());
 }
 
+#[test]
+fn packed_results_are_checked_as_any_other() {
+    let on = deployment(PayloadType::Structured, "int");
+    let result = |body: &[u8]| outputs::check_packed(&on, body).map(|text| String::from_utf8(text.to_vec()).unwrap());
+    assert_eq!(result(b"{u\x01\0\0\0xi\x07\0\0\x000").as_deref(), Ok(r#"{"x":7}"#));
+    let other = result(b"{u\x01\0\0\0xg\0\0\0\0\0\0\0\x000").unwrap_err();
+    assert_eq!(other, "The output field 'x' must be of type int, but got a double");
+    assert_eq!(result(b"{u\x01\0\0\0yN0").unwrap_err(), "The output field 'y' does not exist in this deployment");
+    assert_eq!(result(b"{NN0").unwrap_err(), "The worker process answered something that is not JSON");
+    assert_eq!(result(&b"[\x01\0\0\0".repeat(500)).unwrap_err(), "The result is nested too deep");
+}
+
+#[test]
+fn only_large_json_is_packed() {
+    let numbers = Bytes::from(format!("[{}]", ["1"; 2000].join(",")));
+    assert_eq!(packed(&numbers, LIST).unwrap().1, LIST | PACKED);
+    assert_eq!(packed(&numbers, TEXT), None);
+    assert_eq!(packed(&numbers.slice(..100), 0), None);
+}
+
 proptest! {
     /// What is kept and shown again is valid JSON, or text; nothing makes the checks panic.
     #[test]
