@@ -25,6 +25,8 @@ SURPLUS = 4096
 #: More values, or more levels, than are looked at.
 MOST = 1 << 24
 LEVELS = 120
+#: Larger ones stay JSON, because the server holds a packed one twice while it reads it.
+MOST_BYTES = 16 << 20
 #: The server reads integers below this.
 LIMIT = 1 << 120
 
@@ -52,7 +54,8 @@ def packer(data_types: Dict[str, str]) -> Callable[[Any], List[bytes]]:
         elif kind is not str or len(value) < LEAST_TEXT:
             return []
         try:
-            return _dict(value, data_types) if type(value) is dict else _value(value, "")[1]
+            parts = _dict(value, data_types) if type(value) is dict else _value(value, "")[1]
+            return parts if sum(map(len, parts)) <= MOST_BYTES else []
         except Exception:
             return []  # or a lone surrogate, or another thread that changes the value: JSON's way has the words for it
 
@@ -101,6 +104,8 @@ def _value(value: Any, data_type: str) -> Tuple[int, List[bytes]]:
 
 def _text(text: str) -> List[bytes]:
     """As `dumps` has it, with less copying."""
+    if len(text) > MOST_BYTES:
+        raise Unfit
     data = text.encode()
     return [b"u" + len(data).to_bytes(4, "little", signed=True), data]
 

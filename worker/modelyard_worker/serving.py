@@ -155,9 +155,7 @@ class Serving:
                 if fits(value):
                     parts = pack_value(value)
                     if parts:
-                        size = sum(map(len, parts))
-                        if size <= most:
-                            return [pack(10 + size, kind, call, packed), *parts]
+                        return [pack(10 + sum(map(len, parts)), kind, call, packed), *parts]
                     try:
                         body = joined(encode(value, 0)).encode()
                     except Exception:

@@ -44,6 +44,12 @@ class Packer(unittest.TestCase):
         self.assertEqual(parts(["word"] * 10000, "array_string"), b"")
         self.assertEqual(packer({})({}), [])
 
+    def test_what_is_too_large_is_left_to_json(self):
+        self.assertTrue(packer({})("x" * ((16 << 20) - 5)))
+        for text in ("x" * ((16 << 20) - 4), "é" * (8 << 20)):
+            self.assertEqual(packer({})(text), [])
+        self.assertEqual(parts(FLOATS * 1000, "array_double"), b"")
+
     def test_what_json_refuses_or_changes_is_left_to_it(self):
         class Text(str):
             pass

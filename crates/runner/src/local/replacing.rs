@@ -60,10 +60,12 @@ impl Supervisor {
         }
     }
 
-    /// Tells a process that a recall frame is in its socket. Told once, unless the frame is behind others that the process has
-    /// to read first: user code is not to be bothered with signals.
+    /// Tells a process that a recall frame is in its socket. Told once, and again while the frame waits behind others that the
+    /// process has to read first, until it has been told of after it left: user code is not to be bothered with signals.
     pub(super) fn recall(&mut self, serial: u64) {
         let Some(worker) = self.worker(serial) else { return };
+        let Some(link) = &worker.link else { return };
+        worker.recalled_early = link.has_unsent();
         worker.interrupt_again.get_or_insert(Instant::now() + INSISTENCE);
         if let Some(control) = &mut self.control {
             let _ = control.send(&Order::Recall { serial }, Vec::new());
@@ -76,7 +78,7 @@ impl Supervisor {
         worker.interrupt_again = None;
         let Some(link) = worker.link.clone() else { return };
         let (any, in_work) = link.cancelling();
-        let again = link.recalling_late();
+        let again = worker.recalled_early && link.recalling();
         if any {
             worker.interrupt_again = Some(Instant::now() + INSISTENCE);
         }

@@ -46,6 +46,8 @@ pub(super) struct Worker {
     pub deadline: Option<(Instant, Then)>,
     /// When it is signalled again that a call is cancelled.
     pub interrupt_again: Option<Instant>,
+    /// Whether it was last told of a recall while frames had still to reach the socket.
+    pub recalled_early: bool,
     /// Why we ended it.
     pub why: Option<String>,
     /// Why it was never there.
@@ -68,6 +70,7 @@ impl Worker {
             ready_at: None,
             deadline: Some((Instant::now() + init_limit, Then::Kill(late))),
             interrupt_again: None,
+            recalled_early: false,
             why: None,
             not_started: None,
             fatal: None,

@@ -97,9 +97,14 @@ impl Process {
         }
     }
 
-    /// Whether a call is to be given back that has not started, and the frame that says so may still be on this side.
-    pub(crate) fn recalling_late(&self) -> bool {
-        self.ledger().recalling() && self.outgoing.is_waiting()
+    /// Whether a call is to be given back that has not started.
+    pub(crate) fn recalling(&self) -> bool {
+        self.ledger().recalling()
+    }
+
+    /// Whether frames have not reached the socket yet.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.outgoing.is_waiting()
     }
 
     /// Whether a cancelled call is still in flight, and whether the call in work is one.
