@@ -243,6 +243,23 @@ both! {
         assert!(figures.contains("modelyard_instance_start_failures_total 3\n"), "{figures}");
     }
 
+    async fn a_start_fails_when_one_of_its_processes_does(server) {
+        let code = "
+            class Deployment:
+                def __init__(self, base_directory, context):
+                    if context['process_id'] == 1:
+                        raise ValueError('no room')
+                def request(self, data):
+                    return data
+        ";
+        let version = version_of(&server, json!({ "minimum_instances": 1, "instance_processes": 2 })).await;
+        version.code(code).await;
+        let figure = async |line: &str| server.root().get("/metrics").await.text().contains(line);
+        until("three have failed", async || figure("modelyard_instance_start_failures_total 3\n").await).await;
+        assert!(figure("modelyard_instance_starts_total 3\n").await, "there is time between the attempts");
+        assert!(listed(&version).await.is_empty());
+    }
+
     async fn what_a_killed_server_ran_is_ended_by_its_next_life(server) {
         let mut server = server;
         let version = version_of(&server, json!({ "minimum_instances": 1 })).await;

@@ -1,6 +1,6 @@
 //! Which instances there are on this server, by version: what the scaler plans with.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use modelyard_dispatch::{Lane, SeatId};
@@ -32,6 +32,9 @@ pub(crate) struct Running {
     pub(crate) memory: u64,
     pub(crate) phase: Phase,
     pub(super) listener: Arc<InstanceListener>,
+    /// How many processes it has, and which of them have been ready.
+    processes: u32,
+    were_ready: BTreeSet<u32>,
     /// Why it will not become ready, once that is known.
     doomed: Option<String>,
 }
@@ -65,15 +68,20 @@ impl Fleet {
     }
 
     /// A process of an instance could take calls; says whether it is to have any, or the instance is stopping.
-    pub(super) fn ready(&self, version: VersionId, id: InstanceId) -> bool {
+    pub(super) fn ready(&self, version: VersionId, id: InstanceId, process: u32) -> bool {
         let mut fleet = self.lock();
         let Some(of_version) = fleet.get_mut(&version) else { return false };
-        of_version.failures = 0;
-        of_version.failed_at = None;
-        for instance in of_version.instances.iter_mut().filter(|it| it.id == id && it.phase == Phase::Starting) {
+        let Some(instance) = of_version.instances.iter_mut().find(|it| it.id == id) else { return false };
+        if instance.phase == Phase::Starting {
             instance.phase = Phase::Running;
         }
-        of_version.instances.iter().any(|it| it.id == id && it.phase == Phase::Running)
+        instance.were_ready.insert(process);
+        let takes_calls = instance.phase == Phase::Running;
+        if instance.has_started() {
+            of_version.failures = 0;
+            of_version.failed_at = None;
+        }
+        takes_calls
     }
 
     /// An instance will not become ready.
@@ -85,8 +93,8 @@ impl Fleet {
         }
     }
 
-    /// An instance is no more. One that never took a call counts as a failed start, unless it was told to stop; gives how
-    /// many starts failed in a row then.
+    /// An instance is no more. One of which a process was never ready counts as a failed start, unless it was told to stop;
+    /// gives how many starts failed in a row then.
     pub(super) fn ended(&self, version: VersionId, id: InstanceId, reason: &str) -> Option<u32> {
         let mut fleet = self.lock();
         let of_version = fleet.get_mut(&version)?;
@@ -94,7 +102,7 @@ impl Fleet {
         let instance = of_version.instances.swap_remove(at);
         // Starts that fail together are one failure.
         let news = of_version.failed_at.is_none_or(|failed| instance.id.made_at() >= failed);
-        let failed = instance.phase == Phase::Starting;
+        let failed = instance.phase != Phase::Stopping && !instance.has_started();
         if failed && news {
             of_version.failures += 1;
             of_version.failed_at = Some(Timestamp::now());
@@ -149,8 +157,15 @@ impl Running {
             memory: version.memory_bytes(),
             phase: Phase::Starting,
             listener,
+            processes: version.instance_processes,
+            were_ready: BTreeSet::new(),
             doomed: None,
         }
+    }
+
+    /// Whether all its processes have been ready: one that takes calls with some of them may still fail to start.
+    fn has_started(&self) -> bool {
+        self.were_ready.len() >= self.processes as usize
     }
 
     /// What is written down of it.

@@ -48,11 +48,11 @@ impl InstanceListener {
         let (seat, seated) = (place.seat, Arc::new(ProcessSeat::new(process, place.calls.clone())));
         self.places().insert(from.process, place);
         let Some(control) = self.control.upgrade() else { return };
-        if !control.fleet.ready(self.version, from.instance) {
+        if !control.fleet.ready(self.version, from.instance, from.process) {
             return;
         }
         self.lane.seat_ready(seat, seated);
-        if !control.fleet.ready(self.version, from.instance) {
+        if !control.fleet.ready(self.version, from.instance, from.process) {
             // It began to stop at this moment, and its seats were retired before this one was there.
             drop(self.lane.retire(seat));
         }
