@@ -52,6 +52,13 @@ impl World {
         Self::on(store, folder).await
     }
 
+    /// From here on nothing can be stored.
+    pub(crate) fn break_objects(&self) {
+        let shelves = self.folder.path().join("objects/objects");
+        std::fs::remove_dir_all(&shelves).unwrap();
+        std::fs::write(shelves, "not a folder").unwrap();
+    }
+
     /// A world whose rows are in a store, and all else in a folder.
     pub(crate) async fn on(store: Store, folder: TempDir) -> Self {
         let objects = Objects::local(&folder.path().join("objects")).unwrap();

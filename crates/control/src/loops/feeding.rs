@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use modelyard_store::requests::{self, Release};
-use modelyard_types::{RequestId, Result, VersionId};
+use modelyard_store::leftovers::{self, Leftover};
+use modelyard_store::requests;
+use modelyard_types::{RequestId, Result, Timestamp, VersionId};
 
 use crate::Inner;
 
@@ -17,6 +18,8 @@ const BREATH: Duration = Duration::from_millis(2);
 const RECOUNT: Duration = Duration::from_secs(1);
 /// How often to look for claimed requests that nobody runs.
 const LOST: Duration = Duration::from_secs(10);
+/// What is told of one that cannot be run.
+const LOST_REASON: &str = "The server lost track of the request";
 
 /// Claims for every version whose lane has room, for ever.
 pub(super) async fn run(control: Arc<Inner>) {
@@ -89,7 +92,7 @@ pub(super) async fn cancelled_elsewhere(control: Arc<Inner>) -> Result<()> {
     control.end_called_off(&unknown).await
 }
 
-/// Puts back what this life has claimed and nobody here knows of. That should never be; yet no request waits for ever.
+/// Settles what this life has in its rows and nobody here knows of. That should never be; yet no request waits for ever.
 pub(super) async fn look_for_lost(control: Arc<Inner>) {
     let mut suspects = HashSet::new();
     loop {
@@ -101,8 +104,8 @@ pub(super) async fn look_for_lost(control: Arc<Inner>) {
     }
 }
 
-/// Gives the claimed requests that are not here, once what had ended by now is written; puts back those that were
-/// suspects before.
+/// Gives the requests of this life that are not here, once what had ended by now is written. Those that were suspects before
+/// go back to the queue, or end, as if their server were gone.
 pub(super) async fn lost(control: &Inner, suspects: &HashSet<RequestId>) -> Result<HashSet<RequestId>> {
     let unknown = |ids: Vec<RequestId>| {
         ids.into_iter().filter(|id| control.live.get(*id).is_none() && !control.arriving.holds(*id)).collect()
@@ -114,19 +117,17 @@ pub(super) async fn lost(control: &Inner, suspects: &HashSet<RequestId>) -> Resu
     }
     control.recorder.catch_up().await?;
     let still: HashSet<RequestId> = unknown(requests::claimed_by(&control.store, life).await?);
-    let mut found: HashSet<RequestId> = before.intersection(&still).copied().collect();
-    let sure: Vec<RequestId> = found.intersection(suspects).copied().collect();
-    let mut releases = Vec::new();
-    for (request, _) in requests::get_many(&control.store, &sure).await? {
-        tracing::error!(request = %request.id, "a request was claimed and is not here; it is put back");
-        let (id, epoch, retries) = (request.id, request.epoch, request.retries);
-        releases.push(Release { id, life, epoch, retries });
-        found.remove(&id);
-    }
-    if !releases.is_empty() {
+    let found = before.intersection(&still).copied();
+    let (sure, found): (HashSet<_>, HashSet<_>) = found.partition(|id| suspects.contains(id));
+    if !sure.is_empty() {
+        tracing::error!(requests = ?sure, "these requests are this server's and are not here; they are settled");
         let mut tx = control.store.begin().await?;
-        requests::release_many(&mut tx, &releases).await?;
+        let ended = requests::end_lost(&mut tx, life, sure, Timestamp::now(), LOST_REASON).await?;
+        for object in ended.objects {
+            leftovers::note(&mut tx, Leftover::Object(object)).await?;
+        }
         tx.commit().await?;
+        control.nudges.feeding.notify_one();
     }
     Ok(found)
 }

@@ -158,6 +158,8 @@ pub(crate) use builds::tests::build_all;
 /// Single steps of the loops, for tests that say when.
 #[cfg(test)]
 pub(crate) mod single {
+    use std::collections::HashSet;
+
     use modelyard_types::{RequestId, Timestamp};
 
     use super::*;
@@ -182,10 +184,9 @@ pub(crate) mod single {
         feeding::cancelled_elsewhere(control.0.clone()).await.expect("the database answers");
     }
 
-    /// The requests this life has claimed and does not know.
-    pub(crate) async fn lost(control: &Control) -> Vec<RequestId> {
-        let found = feeding::lost(&control.0, &Default::default()).await.expect("the database answers");
-        found.into_iter().collect()
+    /// The requests this life has and does not know; those that were suspects before are settled.
+    pub(crate) async fn lost(control: &Control, suspects: &HashSet<RequestId>) -> HashSet<RequestId> {
+        feeding::lost(&control.0, suspects).await.expect("the database answers")
     }
 
     /// Removes the data of requests that have no row, of all shelves.

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use modelyard_dispatch::Lane;
 use modelyard_store::{Request, idempotency, requests};
-use modelyard_types::requests::RequestKind;
 use modelyard_types::{Error, RequestId, Result, Timestamp, VersionId};
 use tokio::sync::{Notify, oneshot};
 
 use super::feeding::{HUNGRY, LiveParts};
 use super::recorder::Row;
+use super::request::LiveRequest;
 use crate::Inner;
 use crate::loops::caught;
 
@@ -53,10 +53,28 @@ impl Drop for Reserved {
 /// Rows to write, all or none.
 pub(super) struct Wish {
     pub(super) rows: Vec<Row>,
-    /// What runs the rows; nothing for direct requests, which their caller runs.
-    pub(super) parts: Option<LiveParts>,
+    /// What runs the rows.
+    pub(super) run: Run,
     pub(super) reserved: Option<Reserved>,
     pub(super) key: Option<idempotency::Key>,
+}
+
+/// How rows run once they are there, whether or not somebody still waits for it.
+pub(super) enum Run {
+    /// Batch requests wait in the queue of their version.
+    Queued(LiveParts),
+    /// A direct request goes to its lane.
+    Direct(Arc<LiveRequest>),
+}
+
+impl Run {
+    /// What runs rows that wait in a queue.
+    fn queued(&self) -> Option<&LiveParts> {
+        match self {
+            Run::Queued(parts) => Some(parts),
+            Run::Direct(_) => None,
+        }
+    }
 }
 
 /// What became of it.
@@ -94,6 +112,12 @@ impl Acceptor {
         }
         self.nudge.notify_one();
         accepted.await.map_err(|_| Error::Unavailable("The server is stopping".into()))?
+    }
+
+    /// Whether somebody waits.
+    #[cfg(test)]
+    pub(super) fn waits(&self) -> bool {
+        !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Writes for ever; the one task that does.
@@ -153,12 +177,12 @@ fn claim_at_once(control: &Inner, wishes: &mut [Wish]) -> Vec<RequestId> {
     let mut claimed = Vec::new();
     let mut coming: HashMap<VersionId, usize> = HashMap::new();
     for wish in wishes.iter() {
-        if let Some(parts) = &wish.parts {
+        if let Some(parts) = wish.run.queued() {
             *coming.entry(parts.version.id).or_default() += wish.rows.len();
         }
     }
     for wish in wishes {
-        let Some(parts) = &wish.parts else { continue };
+        let Some(parts) = wish.run.queued() else { continue };
         let load = parts.version.lane.load();
         let coming = coming.get(&parts.version.id).copied().unwrap_or(0);
         let alone = load.outside <= coming as u64 && coming + load.waiting_batch <= HUNGRY;
@@ -206,8 +230,9 @@ fn after(control: &Arc<Inner>, wishes: Vec<Wish>, dones: Vec<oneshot::Sender<Res
             reserved.keep();
         }
         let made = wish.rows.iter().map(|(request, _)| request.clone()).collect();
-        if let Some(parts) = wish.parts {
-            run(control, &parts, wish.rows);
+        match wish.run {
+            Run::Queued(parts) => run(control, &parts, wish.rows),
+            Run::Direct(live) => control.run_written(&live),
         }
         let _ = done.send(Ok(Accepted::New(made)));
     }
@@ -215,8 +240,8 @@ fn after(control: &Arc<Inner>, wishes: Vec<Wish>, dones: Vec<oneshot::Sender<Res
 
 /// Brings rows that were claimed at once into their lane; the others wait for the feeder.
 fn run(control: &Arc<Inner>, parts: &LiveParts, rows: Vec<Row>) {
-    let batch = rows.first().is_some_and(|(request, _)| request.kind == RequestKind::Batch && request.life != 0);
-    if !batch {
+    let claimed = rows.first().is_some_and(|(request, _)| request.life != 0);
+    if !claimed {
         return control.nudges.feeding.notify_one();
     }
     for row in rows {

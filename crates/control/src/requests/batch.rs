@@ -10,7 +10,7 @@ use modelyard_types::requests::{RequestKind, RequestStatus};
 use modelyard_types::{Error, RequestId, Result};
 use serde_json::value::RawValue;
 
-use super::acceptor::{Accepted, Reserved, Wish};
+use super::acceptor::{Accepted, Reserved, Run, Wish};
 use super::feeding::LiveParts;
 use super::idempotency::Repeatable;
 use super::inputs::{self, MAX_ITEMS, TEXT};
@@ -19,6 +19,9 @@ use super::{place, ready};
 use crate::access::Actor;
 use crate::catalogue::ProjectSnapshot;
 use crate::{Control, Inner};
+
+/// How long storing the large data of a call may take before it is refused.
+const STORED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Batch requests as they come in.
 pub struct BatchRequest {
@@ -72,12 +75,12 @@ impl Control {
         for (payload, flags) in payloads {
             rows.push(self.0.batch_row(actor, project, &parts, &new, payload, flags));
         }
-        self.0.store_large(&mut rows).await;
+        let objects = self.0.store_large(&mut rows).await?;
         let key = repeatable.as_ref().map(|it| it.key(rows.iter().map(|(request, _)| request.id)));
-        let objects: Vec<_> = rows.iter().filter_map(|(_, data)| data.request_key.clone()).collect();
-        let wish = Wish { rows, parts: Some(parts), reserved: Some(reserved), key };
+        let wish = Wish { rows, run: Run::Queued(parts), reserved: Some(reserved), key };
         let accepted = self.0.acceptor.accept(wish).await;
-        if !matches!(accepted, Ok(Accepted::New(_))) {
+        // After an internal error nobody knows whether the rows came to be; then cleaning finds out.
+        if !matches!(accepted, Ok(Accepted::New(_)) | Err(Error::Internal(_) | Error::Unavailable(_))) {
             self.0.drop_objects(objects).await;
         }
         match (accepted?, repeatable) {
@@ -175,11 +178,23 @@ impl Inner {
         }
     }
 
-    /// Stores the large data of rows as objects.
-    pub(super) async fn store_large(&self, rows: &mut [Row]) {
-        for (request, data) in rows {
-            spill(&self.objects, request.id, &mut data.request_data, &mut data.request_key).await;
+    /// Stores the large data of rows as objects; gives their keys. Refused, with nothing left, when that takes too long.
+    async fn store_large(&self, rows: &mut [Row]) -> Result<Vec<String>> {
+        let stored = tokio::time::timeout(STORED_WITHIN, async {
+            for (request, data) in rows.iter_mut() {
+                spill(&self.objects, request.id, &mut data.request_data, &mut data.request_key).await;
+            }
+        });
+        let in_time = stored.await.is_ok();
+        let objects = rows.iter().filter_map(|(_, data)| data.request_key.clone()).collect();
+        if in_time {
+            return Ok(objects);
         }
+        self.drop_objects(objects).await;
+        Err(Error::Unavailable(format!(
+            "The data of the requests could not be stored within {} s; none was accepted, so try again later",
+            STORED_WITHIN.as_secs()
+        )))
     }
 
     /// Removes objects of rows that did not come to be.

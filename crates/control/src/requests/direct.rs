@@ -8,15 +8,15 @@ use modelyard_store::{Request, RequestData, idempotency};
 use modelyard_types::{Error, RequestId, Result};
 use tokio::sync::oneshot;
 
-use super::acceptor::{Accepted, Wish};
+use super::acceptor::{Accepted, Run, Wish};
 use super::feeding::LiveParts;
 use super::idempotency::Repeatable;
 use super::inputs::{self, TEXT};
 use super::request::{Ended, LiveRequest, NewRequest};
 use super::{idempotency as keys, place, ready, refused};
-use crate::Control;
 use crate::access::Actor;
 use crate::catalogue::ProjectSnapshot;
+use crate::{Control, Inner};
 
 /// A direct request as it comes in.
 pub struct DirectRequest {
@@ -121,11 +121,6 @@ impl Control {
             priority: i64::from(new.priority),
             ..self.0.blank(actor, project, parts)
         };
-        if let Some(repeatable) = &repeatable
-            && let Some(before) = self.write_first(repeatable, &request).await?
-        {
-            return Ok(Beginning::Before(before));
-        }
         let (sender, end) = oneshot::channel();
         let new = NewRequest {
             request,
@@ -142,30 +137,41 @@ impl Control {
         if leads {
             live.be_read();
         }
+        if let Some(repeatable) = &repeatable {
+            let before = self.write_first(repeatable, &live).await?;
+            return Ok(before.map_or(Beginning::Now(Begun { live, end }), Beginning::Before));
+        }
         self.0.live.insert(live.clone());
         if let Err(refusal) = parts.version.lane.submit(live.job()) {
-            if repeatable.is_none() {
-                self.0.live.remove(live.id);
-                return Err(refused(refusal));
-            }
-            // Its row is there: it ends like others that nobody could run.
-            live.fail(refusal.to_string());
+            self.0.live.remove(live.id);
+            return Err(refused(refusal));
         }
         Ok(Beginning::Now(Begun { live, end }))
     }
 
-    /// Writes the row of a request under its key before it runs; gives the key when it was taken.
-    async fn write_first(&self, repeatable: &Repeatable, request: &Request) -> Result<Option<idempotency::Key>> {
+    /// Writes the row of a request under its key, and then runs it, also when its caller has gone by then; gives the key when
+    /// it was taken.
+    async fn write_first(&self, repeatable: &Repeatable, live: &Arc<LiveRequest>) -> Result<Option<idempotency::Key>> {
         if let Some(before) = repeatable.find(self).await? {
             return Ok(Some(before));
         }
-        let key = repeatable.key(std::iter::once(request.id));
+        let key = repeatable.key(std::iter::once(live.id));
         // The data follows with its end, or when it runs long.
-        let rows = vec![(request.clone(), RequestData::default())];
-        let wish = Wish { rows, parts: None, reserved: None, key: Some(key) };
+        let rows = vec![(live.request.clone(), RequestData::default())];
+        let wish = Wish { rows, run: Run::Direct(live.clone()), reserved: None, key: Some(key) };
         match self.0.acceptor.accept(wish).await? {
             Accepted::New(_) => Ok(None),
             Accepted::KeyTaken => Ok(Some(repeatable.find(self).await?.ok_or_else(keys::vanished)?)),
+        }
+    }
+}
+
+impl Inner {
+    /// Runs a direct request whose row is there.
+    pub(super) fn run_written(&self, live: &Arc<LiveRequest>) {
+        self.live.insert(live.clone());
+        if let Err(refusal) = live.version.lane.submit(live.job()) {
+            live.fail(refusal.to_string());
         }
     }
 }

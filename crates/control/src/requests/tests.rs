@@ -15,6 +15,8 @@ use super::*;
 use crate::catalogue::Place;
 use crate::testing::{World, of};
 
+mod kept;
+
 /// A process that the test plays.
 #[derive(Default)]
 struct Played {

@@ -147,6 +147,7 @@ statements! {
     DROP = "DELETE FROM requests
         WHERE id = $1 AND status < 3 AND server_id = $2 AND life = $3 AND epoch = $4
         RETURNING request_key, result_key, updates_key";
+    HELD = "SELECT result_key, updates_key FROM requests WHERE id = $1";
 }
 
 /// Notes that work has begun.
@@ -177,12 +178,30 @@ pub async fn end_many<E: Borrow<Ending>>(tx: &mut Tx, endings: &[E]) -> Result<E
     for ending in counted.iter().filter(|it| it.retention_mode == RetentionMode::Metadata) {
         ended.objects.extend(ending.request_key.clone());
     }
-    for ending in late.iter().chain(counted.iter().filter(|it| it.retention_mode == RetentionMode::None)) {
-        ended.objects.extend([&ending.result_key, &ending.updates_key].into_iter().flatten().cloned());
+    for ending in counted.iter().filter(|it| it.retention_mode == RetentionMode::None) {
+        ended.objects.extend(results_of(ending).cloned());
+    }
+    for ending in late {
+        ended.objects.extend(unheld(tx, ending).await?);
     }
     let batch = counted.into_iter().filter(|ending| ending.kind == RequestKind::Batch);
     outbox::insert_many(tx, &batch.map(message).collect::<Vec<_>>()).await?;
     Ok(ended)
+}
+
+fn results_of(ending: &Ending) -> impl Iterator<Item = &String> {
+    [&ending.result_key, &ending.updates_key].into_iter().flatten()
+}
+
+/// The objects of an end that was not written, but for those its row has: when the answer to a commit was lost, the same end
+/// comes twice.
+async fn unheld(tx: &mut Tx, ending: &Ending) -> Result<Vec<String>> {
+    if results_of(ending).next().is_none() {
+        return Ok(Vec::new());
+    }
+    let held: Option<(Option<String>, Option<String>)> = tx.first(HELD, values![ending.id]).await?;
+    let held: Vec<String> = held.into_iter().flat_map(|(result, updates)| [result, updates]).flatten().collect();
+    Ok(results_of(ending).filter(|key| !held.contains(key)).cloned().collect())
 }
 
 /// Deletes the row of a request that keeps nothing; says whether it was its claim's to end.

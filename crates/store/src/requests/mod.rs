@@ -15,7 +15,7 @@ use modelyard_types::versions::RetentionMode;
 pub use ends::{Ended, Ending, Start, end_many, start_many};
 pub(crate) use list::first_id_of;
 pub use list::{RequestFilter, Scope, list};
-pub use orphans::{MAX_RETRIES, end_orphans};
+pub use orphans::{MAX_RETRIES, end_lost, end_orphans};
 pub use queue::{NOBODY, Release, ask_to_cancel, claim, claim_one, claimed_by, release_many, to_cancel, waiting};
 pub use record::{insert_many, record_many};
 pub use sweep::{Deleted, delete, delete_expired, delete_of_project, delete_of_version};

@@ -61,6 +61,9 @@ statements! {
         WHERE requests.status < 3 AND life > 0 AND ((server_id = $1 AND life < $2)
             OR server_id <> $1 AND server_id IN (SELECT servers.id FROM servers WHERE heartbeat_at < $3)) LIMIT $4";
     ORPHANS_PG = ORPHANS_LITE, " FOR UPDATE OF requests SKIP LOCKED";
+    LOST = "SELECT ", COLUMNS, ", restart_request_interruption
+        FROM requests LEFT JOIN versions ON versions.id = requests.version_id
+        WHERE requests.id = $1 AND server_id = $2 AND life = $3 AND requests.status < 3";
 }
 
 /// What becomes of an orphan.
@@ -130,13 +133,32 @@ pub async fn end_orphans(
 ) -> Result<(usize, Ended)> {
     let text = tx.text(ORPHANS_LITE, ORPHANS_PG);
     let orphans: Vec<Orphan> = tx.all(text, values![life.server, life.number, dead_since, limit]).await?;
+    Ok((orphans.len(), settle(tx, &orphans, now, reason).await?))
+}
+
+/// Settles requests that this life has and does not run, in the way of [`end_orphans`].
+pub async fn end_lost(
+    tx: &mut Tx,
+    life: Life,
+    ids: impl IntoIterator<Item = RequestId>,
+    now: Timestamp,
+    reason: &str,
+) -> Result<Ended> {
+    let mut lost: Vec<Orphan> = Vec::new();
+    for id in ids {
+        lost.extend(tx.first::<Orphan>(LOST, values![id, life.server, life.number]).await?);
+    }
+    settle(tx, &lost, now, reason).await
+}
+
+async fn settle(tx: &mut Tx, orphans: &[Orphan], now: Timestamp, reason: &str) -> Result<Ended> {
     let (mut endings, mut releases) = (Vec::new(), Vec::new());
-    for orphan in &orphans {
+    for orphan in orphans {
         match orphan.fate() {
             Fate::Waits { again } => releases.push(orphan.release(again)),
             Fate::Ends(status) => endings.push(orphan.ending(status, now, reason)),
         }
     }
     release_many(tx, &releases).await?;
-    Ok((orphans.len(), end_many(tx, &endings).await?))
+    end_many(tx, &endings).await
 }

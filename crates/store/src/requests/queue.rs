@@ -30,7 +30,7 @@ statements! {
         RETURNING ", Request::COLUMNS, ", ", RequestData::COLUMNS;
     WAITING = "SELECT version_id, COUNT(*) FROM requests WHERE kind = 1 AND status = 0 AND life = 0
         GROUP BY version_id";
-    CLAIMED_BY = "SELECT id FROM requests WHERE server_id = $1 AND life = $2 AND kind = 1 AND status < 3";
+    CLAIMED_BY = "SELECT id FROM requests WHERE server_id = $1 AND life = $2 AND status < 3";
     TO_CANCEL = "SELECT id FROM requests WHERE server_id = $1 AND life = $2 AND status < 3 AND status = 2";
     ASK_TO_CANCEL = "UPDATE requests SET status = 2 WHERE id = $1 AND status < 2 AND life > 0";
 }
@@ -49,7 +49,7 @@ pub async fn waiting(store: &Store) -> Result<Vec<(VersionId, i64)>> {
     store.all(WAITING, values![]).await
 }
 
-/// The open batch requests that a life has claimed.
+/// The open requests that a life has claimed, or made to run them itself.
 pub async fn claimed_by(store: &Store, life: Life) -> Result<Vec<RequestId>> {
     let found: Vec<(RequestId,)> = store.all(CLAIMED_BY, values![life.server, life.number]).await?;
     Ok(found.into_iter().map(|(id,)| id).collect())

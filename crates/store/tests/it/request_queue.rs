@@ -118,6 +118,27 @@ async fn claims_follow_priority_and_age_and_nothing_is_claimed_twice() {
 }
 
 #[tokio::test]
+async fn an_end_that_comes_twice_keeps_its_result() {
+    for (store, _place) in both().await {
+        insert(&store, &[waiting(VERSION, 1)]).await;
+        let claimed = claim(&store, life(1), 1).await.remove(0);
+        let large = |key: &str| Ending {
+            result: None,
+            result_key: Some(key.into()),
+            updates_key: Some("updates".into()),
+            ..ending(&claimed, RequestStatus::Completed)
+        };
+        // As if the answer to the first commit had been lost.
+        for _ in 0..2 {
+            assert_eq!(end(&store, &[large("result")]).await.objects, Vec::<String>::new());
+        }
+        assert_eq!(end(&store, &[large("other")]).await.objects, ["other"]);
+        let data = requests::get_data(&store, claimed.id).await.unwrap().unwrap();
+        assert_eq!(data.result_key.as_deref(), Some("result"));
+    }
+}
+
+#[tokio::test]
 async fn only_the_claim_that_holds_a_request_can_end_it_and_only_once() {
     for (store, _place) in both().await {
         insert(&store, &[waiting(VERSION, 1)]).await;
