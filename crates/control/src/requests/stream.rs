@@ -92,7 +92,7 @@ impl Streamed {
 
     fn end(&mut self, ended: Option<Ended>) -> Option<Updating> {
         self.leave();
-        let ended = ended.unwrap_or_else(|| super::request::failed("The server is stopping".into()));
+        let ended = ended.unwrap_or_else(|| super::request::ending::failed("The server is stopping".into()));
         Some(Updating::End(Answer {
             id: self.id,
             deployment: self.deployment.clone(),
