@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use reqwest::Method;
 
 use crate::kit::*;
@@ -77,7 +78,7 @@ async fn prepared(server: &TestServer, restarts: bool) {
 }
 
 /// Waits until every request has ended, and checks the whole.
-async fn settle(server: &TestServer, seen: &mut Seen, ids: &[String], restarts: bool) {
+async fn settle(server: &TestServer, seen: &mut Seen, ids: &[String], restarts: bool, calls: usize) {
     let deployment = server.at("/projects/demo/deployments/d");
     let mut open = usize::MAX;
     until("every request has ended", async || {
@@ -85,7 +86,7 @@ async fn settle(server: &TestServer, seen: &mut Seen, ids: &[String], restarts: 
         open == 0
     })
     .await;
-    assert_eq!((seen.0.len(), ids.len()), (CALLS * 250, CALLS * 250));
+    assert_eq!((seen.0.len(), ids.len()), (calls * 250, calls * 250));
     let failed: Vec<_> = seen.0.values().filter(|(status, _)| status != "completed").collect();
     for (status, end) in &failed {
         let reason = end.contains("The server stopped while the request was running");
@@ -97,7 +98,7 @@ async fn settle(server: &TestServer, seen: &mut Seen, ids: &[String], restarts: 
         numbers.extend((0..found.len()).map(|at| found[at]["request_data"]["n"].as_i64().unwrap()));
     }
     numbers.sort_unstable();
-    assert!(numbers.into_iter().eq(0..(CALLS * 250) as i64), "each payload is there once");
+    assert!(numbers.into_iter().eq(0..(calls * 250) as i64), "each payload is there once");
 }
 
 /// Accepts, runs and looks, and dies at random moments.
@@ -124,54 +125,88 @@ async fn killed_at_random(mut server: TestServer, restarts: bool, seed: u64) {
         kills += 1;
         server.start_again(&[]).await;
     }
-    settle(&server, &mut seen, &ids, restarts).await;
+    settle(&server, &mut seen, &ids, restarts, CALLS).await;
 }
 
-/// Dies at each point around the commits of requests in turn.
+/// The points around the commits of requests. A lane takes in two calls by itself, so that four leave some to be claimed.
+const POINTS: [(&str, usize); 8] = [
+    ("acceptor-before-commit", 1),
+    ("acceptor-after-commit", 1),
+    ("claim-before-commit", 4),
+    ("claim-after-commit", 4),
+    ("recorder-before-commit", 1),
+    ("recorder-after-commit", 4),
+    ("orphans-before-commit", 4),
+    ("orphans-after-commit", 1),
+];
+
+/// Dies at each point in turn, and is seen to.
 async fn killed_at_each_point(mut server: TestServer, restarts: bool) {
-    let points = [
-        "acceptor-before-commit",
-        "acceptor-after-commit",
-        "claim-before-commit",
-        "claim-after-commit",
-        "recorder-before-commit",
-        "recorder-after-commit",
-        "orphans-before-commit",
-        "orphans-after-commit",
-    ];
-    let (mut seen, mut ids, mut died) = (Seen::default(), Vec::new(), Vec::new());
+    let (mut seen, mut ids, mut first) = (Seen::default(), Vec::new(), 0);
     prepared(&server, restarts).await;
-    for (call, point) in points.into_iter().enumerate() {
+    for (point, calls) in POINTS {
+        let orphans = point.starts_with("orphans");
+        while orphans && !stops_with_claims(&server).await {
+            // Those before have all ended; only what a dead server has is met at these points.
+            server.signal(Signal::SIGCONT);
+            ids.extend(accept_together(&server, first, 4).await.into_iter().flat_map(|call| call.expect("it answers")));
+            first += 4;
+        }
         server.crash();
-        let when = format!("{point}:1");
-        // Those of orphans are met while it starts.
-        let listens = server.start_with_crash(&[("CRASH_AT", &when)]).await;
-        let deployment = server.at("/projects/demo/deployments/d");
+        assert!(!orphans || claimed(&server).await > 0, "nothing was left open for {point}");
+        let listens = server.start_to_die_at(point, 1).await;
+        assert!(!listens || !orphans, "{point} is met while it starts");
+        let mut accepted = vec![None; calls];
+        if listens {
+            accepted = accept_together(&server, first, calls).await;
+        }
         let begun = std::time::Instant::now();
-        let mut accepted = None;
-        while listens && accepted.is_none() && !server.has_ended() && begun.elapsed() < PATIENCE {
-            accepted = accept(&deployment, call).await;
+        while listens && !server.has_ended() && begun.elapsed() < PATIENCE {
+            seen.look(&server.at("/projects/demo/deployments/d"), &ids).await;
         }
-        while listens && !server.has_ended() && begun.elapsed() < Duration::from_secs(3) {
-            seen.look(&deployment, &ids).await;
-        }
-        if server.has_ended() {
-            died.push(point);
-        } else {
-            server.crash();
-        }
+        server.died_at(point);
+
         server.start_again(&[]).await;
-        let deployment = server.at("/projects/demo/deployments/d");
-        let accepted = match accepted {
-            Some(accepted) => accepted,
-            None => accept(&deployment, call).await.expect("this life answers"),
-        };
-        ids.extend(accepted);
+        // Whose answer was lost asks again.
+        let again = accept_together(&server, first, calls).await;
+        for (before, after) in accepted.into_iter().zip(again) {
+            let after = after.expect("this life answers");
+            assert!(before.is_none_or(|before| before == after), "a call was accepted twice");
+            ids.extend(after);
+        }
+        first += calls;
     }
-    // A claim is needed only where requests were left over.
-    let sure: Vec<_> = points.into_iter().filter(|point| !point.starts_with("claim")).collect();
-    assert!(sure.iter().all(|point| died.contains(point)), "it died only at {died:?}");
-    settle(&server, &mut seen, &ids, restarts).await;
+    settle(&server, &mut seen, &ids, restarts, first).await;
+}
+
+async fn accept_together(server: &TestServer, first: usize, calls: usize) -> Vec<Option<Vec<String>>> {
+    let deployment = server.at("/projects/demo/deployments/d");
+    let calls = (first..first + calls).map(|call| {
+        let deployment = deployment.clone();
+        tokio::task::spawn(async move { accept(&deployment, call).await })
+    });
+    let mut accepted = Vec::new();
+    for call in calls.collect::<Vec<_>>() {
+        accepted.push(call.await.unwrap());
+    }
+    accepted
+}
+
+/// Freezes a server, and waits for what its database was asked to do; says whether it has claimed requests that are open.
+async fn stops_with_claims(server: &TestServer) -> bool {
+    server.signal(Signal::SIGSTOP);
+    let mut before = claimed(server).await;
+    until("nothing is written any more", async || {
+        let now = claimed(server).await;
+        std::mem::replace(&mut before, now) == now
+    })
+    .await;
+    before > 0
+}
+
+/// How many open requests some life of a server has.
+async fn claimed(server: &TestServer) -> i64 {
+    server.count("SELECT count(*) FROM requests WHERE status < 3 AND life > 0").await
 }
 
 both! {

@@ -3,12 +3,12 @@
 use crate::kit::*;
 
 /// The instances below a place, the youngest first.
-async fn listed(at: &At) -> Vec<Value> {
+pub async fn listed(at: &At) -> Vec<Value> {
     at.get("/instances").await.fine()["results"].as_array().unwrap().clone()
 }
 
 /// The ids of the instances below a place that run, once there are so many.
-async fn running(at: &At, count: usize) -> Vec<String> {
+pub async fn running(at: &At, count: usize) -> Vec<String> {
     until("so many instances run", async || ids(&at.get("/instances?status=running").await).len() == count).await;
     ids(&at.get("/instances?status=running").await)
 }
@@ -19,7 +19,7 @@ fn ids(page: &Reply) -> Vec<String> {
 }
 
 /// What happened to an instance, without the numbers of milliseconds.
-async fn story(version: &At, instance: &str) -> String {
+pub async fn story(version: &At, instance: &str) -> String {
     let events = version.get(&format!("/instances/{instance}/events")).await.fine();
     let sentences = events["results"].as_array().unwrap().iter().map(|event| event["description"].as_str().unwrap());
     sentences.map(without_times).collect::<Vec<_>>().join("\n")
@@ -36,7 +36,7 @@ async fn version_of(server: &TestServer, settings: Value) -> At {
 }
 
 /// Waits until the events of an instance hold a sentence.
-async fn told(version: &At, instance: &str, part: &str) {
+pub async fn told(version: &At, instance: &str, part: &str) {
     until(part, async || story(version, instance).await.contains(part)).await;
 }
 

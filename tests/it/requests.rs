@@ -86,6 +86,10 @@ both! {
         assert_eq!(listed("").await, json!([ids[1], ids[0]]).to_string());
         assert_eq!(listed("?sort=asc").await, json!([ids[0], ids[1]]).to_string());
         assert_eq!(listed("?status=failed").await, json!([ids[2]]).to_string());
+        assert_eq!(listed("?success=false").await, json!([ids[2]]).to_string());
+        assert_eq!(listed("?status=failed,completed&success=false").await, json!([ids[2]]).to_string());
+        assert_eq!(listed("?status=failed&success=true").await, json!([]).to_string());
+        assert_eq!(listed("?status=pending&success=false").await, json!([]).to_string());
         assert_eq!(listed("?status=failed,completed&limit=2").await, json!([ids[2], ids[1]]).to_string());
         assert_eq!(listed("?limit=1&offset=1").await, json!([ids[0]]).to_string());
         assert_eq!(listed(&format!("?search_id={}", ids[0].as_str().unwrap())).await, json!([ids[0]]).to_string());

@@ -77,4 +77,21 @@ both! {
         let expiry = server.expiry_of(&[&first, &second]).await;
         assert!(expiry[0] - expiry[1] > (604_800 - 3_600 - 600) * 1_000_000, "{expiry:?}");
     }
+    async fn what_is_past_its_time_goes_with_its_data(server) {
+        let mut server = server;
+        let deployment = with_mode(&server, "full").await;
+        let before = server.files("objects").len();
+        let large = "x".repeat(100_000);
+        let all = ids(&deployment.post("/requests/batch", json!([large, large, "stays"])).await);
+        collected(&deployment, &all).await;
+        assert_eq!(server.files("objects").len(), before + 4);
+        server.change("UPDATE requests SET expires_at = 1 WHERE input_size > 100000").await;
+        server.crash();
+        server.start_again(&[]).await;
+        until("rows are removed", async || server.kept().await.rows("requests") == 1).await;
+        until("data is removed", async || server.files("objects").len() == before).await;
+        let deployment = server.at("/projects/demo/deployments/d");
+        assert_eq!(deployment.get(&format!("/requests/{}", all[0])).await.status, 404);
+        assert_eq!(deployment.get(&format!("/requests/{}", all[2])).await["result"], "stays");
+    }
 }

@@ -29,6 +29,11 @@ pub(crate) fn invalid(sentence: impl Into<String>) -> Refusal {
     Refusal(Error::invalid(sentence))
 }
 
+/// The server stops, and takes nothing new.
+pub(crate) fn stopping() -> Error {
+    Error::Unavailable("The server is stopping".into())
+}
+
 /// The status of an error.
 fn status(error: &Error) -> StatusCode {
     match error {

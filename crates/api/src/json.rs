@@ -2,8 +2,8 @@
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use modelyard_types::Error;
 use modelyard_types::deployments::{DeploymentCreate, DeploymentUpdate};
@@ -79,13 +79,18 @@ impl<S: Sync, T: Checked> FromRequest<S> for OptionalJson<T> {
     }
 }
 
+/// How large a body says it is, in bytes: `limit` if it does not say. Refused when it is larger than that.
+pub(crate) fn expected(headers: &HeaderMap, limit: usize) -> Result<usize> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    match length.unwrap_or(limit) {
+        length if length > limit => Err(Refusal(Error::TooLarge)),
+        length => Ok(length),
+    }
+}
+
 /// The whole body of a request; refused when it is larger than `limit`.
 pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes> {
-    let length = request.headers().get(CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > limit as u64) {
-        return Err(Refusal(Error::TooLarge));
-    }
+    expected(request.headers(), limit)?;
     to_bytes(request.into_body(), limit).await.map_err(|cause| {
         let too_large =
             std::error::Error::source(&cause).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());

@@ -21,6 +21,7 @@ mod organizations;
 mod page;
 mod path;
 mod payload;
+mod pieces;
 mod projects;
 mod query;
 mod requests;

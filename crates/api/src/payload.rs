@@ -1,6 +1,7 @@
 //! The body of a direct request, and its answer: the hot path, so that bytes are neither copied nor looked at twice.
 
 use std::io::Write;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -8,43 +9,62 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::Response;
-use modelyard_control::Answer;
+use modelyard_control::{Answer, Data, Permit};
 use modelyard_types::requests::RequestStatus;
+use tokio::time::timeout;
 
-use crate::answer::Pieces;
+use crate::App;
 use crate::error::{Refusal, Result, invalid};
 use crate::json;
+use crate::pieces::{self, Part};
 
 /// The largest body of a direct request, in bytes (semantics 4.4).
 pub(crate) const MAX_PAYLOAD: usize = 10_000_000;
 /// The largest body of a call that makes batch requests, in bytes (semantics 4.4).
 const MAX_BATCH: usize = 50_000_000;
+/// How long the whole body of a request may take to come: so long it keeps room that others could use.
+const READ_WITHIN: Duration = Duration::from_secs(300);
 
 /// The body of a direct request, as it was sent.
 pub(crate) struct Payload {
     pub(crate) bytes: Bytes,
     /// Whether the content type says that it is not JSON.
     pub(crate) text: bool,
+    /// The room that it takes in memory.
+    pub(crate) permit: Permit,
 }
 
-impl<S: Sync> FromRequest<S> for Payload {
+impl Payload {
+    /// Reads a body when there is room for it.
+    async fn read(request: Request, app: &App, limit: usize) -> Result<Self> {
+        let text = !is_json(request.headers());
+        let expected = json::expected(request.headers(), limit)?;
+        let mut permit = app.control().room(expected).await?;
+        let bytes = match timeout(READ_WITHIN, json::read(request, limit)).await {
+            Ok(bytes) => bytes?,
+            Err(_) => return Err(invalid(format!("The body took longer than {} s to come", READ_WITHIN.as_secs()))),
+        };
+        permit.shrink(expected, bytes.len());
+        Ok(Self { bytes, text, permit })
+    }
+}
+
+impl FromRequest<App> for Payload {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self> {
-        let text = !is_json(request.headers());
-        Ok(Self { bytes: json::read(request, MAX_PAYLOAD).await?, text })
+    async fn from_request(request: Request, app: &App) -> Result<Self> {
+        Self::read(request, app, MAX_PAYLOAD).await
     }
 }
 
 /// The body of a call that makes batch requests, as it was sent.
 pub(crate) struct BatchPayload(pub(crate) Payload);
 
-impl<S: Sync> FromRequest<S> for BatchPayload {
+impl FromRequest<App> for BatchPayload {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self> {
-        let text = !is_json(request.headers());
-        Ok(Self(Payload { bytes: json::read(request, MAX_BATCH).await?, text }))
+    async fn from_request(request: Request, app: &App) -> Result<Self> {
+        Payload::read(request, app, MAX_BATCH).await.map(Self)
     }
 }
 
@@ -80,30 +100,32 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case(b"application/json") || ends_with(b"+json")
 }
 
-/// Results above this are sent as they lie in memory; those below are copied, which is cheaper than another piece.
+/// Results up to this are copied into the answer, which is cheaper than pieces.
 const COPIED: usize = 16 << 10;
+const NULL: Bytes = Bytes::from_static(b"null");
 
 /// The answer of a direct request. The result is JSON text that was checked when it came from the worker.
-pub(crate) fn answer(answer: &Answer) -> Response {
-    let result = answer.ended.result.clone().unwrap_or(Bytes::from_static(b"null"));
-    let copied = result.len() <= COPIED;
-    let mut text = before_result(answer, if copied { result.len() } else { 0 });
-    if copied {
+pub(crate) fn answer(mut answer: Answer) -> Response {
+    if answer.kept.is_none() && answer.ended.result.as_ref().is_none_or(|result| result.len() <= COPIED) {
+        let result = answer.ended.result.take().unwrap_or(NULL);
+        let mut text = before_result(&answer, result.len());
         text.extend_from_slice(&result);
         text.push(b'}');
         return json::json_answer(Body::from(text));
     }
-    json::json_answer(Pieces::body([text.into(), result, Bytes::from_static(b"}")]))
+    let (text, result) = (before_result(&answer, 0), result_of(&mut answer));
+    pieces::answer(vec![Part::Text(text.into()), Part::Json(result), Part::Text(Bytes::from_static(b"}"))])
 }
 
 /// The same on one line, with its end.
-pub(crate) fn answer_line(answer: &Answer) -> Bytes {
-    let result = answer.ended.result.as_deref().unwrap_or(b"null");
-    let mut text = before_result(answer, result.len());
-    // Within JSON strings line ends are escaped; elsewhere they mean as much as blanks.
-    text.extend(result.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
-    text.extend_from_slice(b"}\n");
-    text.into()
+pub(crate) fn answer_line(mut answer: Answer) -> Vec<Part> {
+    let (text, result) = (before_result(&answer, 0), result_of(&mut answer));
+    vec![Part::Text(text.into()), Part::Line(result), Part::Text(Bytes::from_static(b"}\n"))]
+}
+
+fn result_of(answer: &mut Answer) -> Data {
+    let here = answer.ended.result.take().unwrap_or(NULL);
+    answer.kept.take().unwrap_or(Data::Whole(here))
 }
 
 /// The answer up to the result, with room for one of that size.
@@ -141,7 +163,8 @@ mod tests {
             error_message: error_message.map(str::to_owned),
         };
         let id = RequestId::new();
-        let sent = answer(&Answer { id, deployment: "iris".into(), version: "v1".into(), ended, timeout: 300 });
+        let kept = None;
+        let sent = answer(Answer { id, deployment: "iris".into(), version: "v1".into(), ended, kept, timeout: 300 });
         assert_eq!(sent.headers()[CONTENT_TYPE], "application/json");
         let body = axum::body::to_bytes(sent.into_body(), 1 << 20).await.unwrap();
         let mut value: serde_json::Value = serde_json::from_slice(&body).unwrap();

@@ -36,11 +36,16 @@ pub struct Values<'a>(&'a str);
 impl<'a> Values<'a> {
     /// The value of a name, if it has one.
     pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.given(name).filter(|value| !value.is_empty())
+    }
+
+    /// The value of a name, if the name is there: an empty one where that would mean something else than none.
+    pub fn given(&self, name: &str) -> Option<Cow<'a, str>> {
         if self.0.is_empty() {
             return None;
         }
         let pairs = form_urlencoded::parse(self.0.as_bytes()).filter(|(key, _)| key == name);
-        pairs.last().map(|(_, value)| value).filter(|value| !value.is_empty())
+        pairs.last().map(|(_, value)| value)
     }
 
     /// A whole number within a range.

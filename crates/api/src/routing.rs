@@ -45,7 +45,7 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use crate::App;
 use crate::access::{Demand, Guard};
 use crate::drain;
-use crate::error::{Refusal, add_rate_headers, tell_readers};
+use crate::error::{Refusal, add_rate_headers, stopping, tell_readers};
 use crate::metrics::Figures;
 
 /// The prefixes of the tree: the first is the one most clients use.
@@ -164,13 +164,17 @@ where
     fn call(self, request: Request, app: App) -> Self::Future {
         let began = Instant::now();
         let Self { handler, figures, streams } = self;
-        Answering { inner: handler.call(drain::guarded(request), app), began, figures, streams }
+        let request = drain::guarded(request);
+        // A server that stops takes nothing new; what it was asked before goes on.
+        let inner = if app.control().is_stopping() { None } else { Some(handler.call(request, app)) };
+        Answering { inner, began, figures, streams }
     }
 }
 
 /// The answer of a [`Measured`] handler, on its way.
 struct Answering<F> {
-    inner: F,
+    /// Nothing when the server stops.
+    inner: Option<F>,
     began: Instant,
     figures: Arc<Figures>,
     streams: bool,
@@ -180,12 +184,12 @@ impl<F: Future<Output = Response> + Unpin> Future for Answering<F> {
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
-        let inner = &mut self.inner;
         // What a panic leaves half done is never looked at again: the future is not polled after it.
-        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll(context)));
+        let polled = self.inner.as_mut().map(|inner| catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll(context))));
         let mut answer = match polled {
-            Ok(polled) => ready!(polled),
-            Err(_) => Refusal(Error::Internal(format!("{} panicked", self.figures.operation()))).into_response(),
+            Some(Ok(polled)) => ready!(polled),
+            None => Refusal(stopping()).into_response(),
+            Some(Err(_)) => Refusal(Error::Internal(format!("{} panicked", self.figures.operation()))).into_response(),
         };
         if self.streams {
             tell_readers(&mut answer);
@@ -202,7 +206,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_becomes_an_answer() {
-        let inner = Box::pin(async { panic!("on purpose") });
+        let inner = Some(Box::pin(async { panic!("on purpose") }));
         let answer = Answering { inner, began: Instant::now(), figures: Figures::new("test"), streams: false }.await;
         assert_eq!(answer.status(), 500);
         assert!(answer.headers().contains_key("x-ratelimit-reset"));

@@ -14,7 +14,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::App;
 use crate::access::Public;
-use crate::error::{Refusal, Result};
+use crate::error::{Refusal, Result, stopping};
 use crate::json::Json;
 use crate::routing::Operations;
 
@@ -53,6 +53,9 @@ fn json_text(text: Bytes) -> Response {
 /// Ready is who knows the present rights and reaches the database.
 async fn readyz(State(app): State<App>) -> Result<Response> {
     let control = app.control();
+    if control.is_stopping() {
+        return Err(Refusal(stopping()));
+    }
     if !control.catalogue().is_fresh() {
         return Err(Refusal(Error::Unavailable("The catalogue is not fresh".into())));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use modelyard_dispatch::{Lane, LaneSettings};
 use modelyard_types::VersionId;
@@ -13,6 +13,8 @@ use tokio::sync::Notify;
 pub(crate) struct Lanes {
     lanes: Mutex<HashMap<VersionId, Arc<Lane>>>,
     waiting: Arc<Waiting>,
+    /// How long a process may take to begin with a request.
+    begin_limit: Duration,
     /// Where timers run.
     runtime: Handle,
 }
@@ -36,14 +38,16 @@ impl Waiting {
 }
 
 impl Lanes {
-    /// No lanes yet. `scaler` is woken whenever a request waits without a free seat.
-    pub(crate) fn new(scaler: Arc<Notify>) -> Self {
+    /// No lanes yet. `scaler` is woken whenever a request waits without a free seat; `begin_limit` is how long a process may
+    /// take to begin with a request.
+    pub(crate) fn new(scaler: Arc<Notify>, begin_limit: Duration) -> Self {
         let waiting = Arc::new(Waiting { versions: Mutex::default(), scaler });
-        Self { lanes: Mutex::default(), waiting, runtime: Handle::current() }
+        Self { lanes: Mutex::default(), waiting, begin_limit, runtime: Handle::current() }
     }
 
     /// The lane of a version, with settings in force from now on.
     pub(crate) fn of(&self, version: VersionId, settings: LaneSettings) -> Arc<Lane> {
+        let settings = LaneSettings { begin_limit: self.begin_limit, ..settings };
         let mut lanes = self.lock();
         if let Some(lane) = lanes.get(&version) {
             lane.set(settings);

@@ -37,9 +37,10 @@ pub use instances::{InstanceScope, InstanceView};
 use instances::{Journal, Why};
 use lanes::Lanes;
 use log_sink::LogSink;
-use requests::{Acceptor, Arriving, Live, Recorder};
+use requests::feeding::Urgent;
+use requests::{Acceptor, Arriving, Live, Recorder, Room, Storing};
 pub use requests::{
-    Among, Answer, BatchAnswer, BatchRequest, DirectRequest, Ended, Output, RequestFilter, RequestView, Streamed,
+    Among, Answer, BatchAnswer, BatchRequest, Data, DirectRequest, Ended, Permit, RequestFilter, RequestView, Streamed,
     Updating,
 };
 use running::Fleet;
@@ -65,6 +66,11 @@ pub(crate) struct Inner {
     pub(crate) live: Live,
     pub(crate) arriving: Arriving,
     pub(crate) recorder: Recorder,
+    pub(crate) room: Room,
+    pub(crate) urgent: Urgent,
+    pub(crate) storing: Storing,
+    /// Whose turn it is with a list of a large offset.
+    pub(crate) deep_lists: tokio::sync::Mutex<()>,
     pub(crate) acceptor: Acceptor,
     draining: AtomicBool,
     pub(crate) log_sink: LogSink,
@@ -83,6 +89,7 @@ pub(crate) struct Inner {
 pub(crate) struct Nudges {
     pub(crate) scaling: Arc<Notify>,
     pub(crate) feeding: Notify,
+    pub(crate) giving_up: Notify,
     pub(crate) builds: Notify,
     pub(crate) environment_builds: Notify,
     pub(crate) cleaning: Notify,
@@ -92,6 +99,13 @@ impl Inner {
     /// Whether this server stops: it claims nothing any more.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Waits until all requests are written down, once all have ended.
+    async fn record_all(&self) {
+        while !self.live.is_empty() || self.recorder.barrier(LAST_WRITES).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 
@@ -110,8 +124,9 @@ impl Control {
         environments::reconcile_base(&store, &settings.interpreters).await?;
         loops::take_over(&store, settings.life).await?;
         let nudges = Nudges::default();
-        let lanes = Arc::new(Lanes::new(nudges.scaling.clone()));
+        let lanes = Arc::new(Lanes::new(nudges.scaling.clone(), settings.begin_limit));
         let catalogue = Catalogue::open(store.clone(), lanes.clone()).await?;
+        let room = Room::new(settings.request_memory);
         Ok(Self(Arc::new(Inner {
             settings,
             store,
@@ -122,6 +137,10 @@ impl Control {
             live: Live::default(),
             arriving: Arriving::default(),
             recorder: Recorder::new(),
+            room,
+            urgent: Urgent::default(),
+            storing: Storing::default(),
+            deep_lists: tokio::sync::Mutex::default(),
             acceptor: Acceptor::default(),
             draining: AtomicBool::new(false),
             log_sink: LogSink::default(),
@@ -134,14 +153,24 @@ impl Control {
         })))
     }
 
-    /// Ends the work of this server: waits for running requests as long as `grace` lasts, stops all instances, and
-    /// writes down what is known. Nothing new may be asked of it afterwards.
-    pub async fn shut_down(&self, grace: Duration) {
-        let patience = tokio::time::Instant::now() + grace;
+    /// From now on nothing new is taken, and batch requests that have not begun go back to the queue.
+    pub fn begin_to_stop(&self) {
         self.0.draining.store(true, Ordering::Release);
         for (_, lane) in self.0.lanes.all() {
             lane.hand_back();
         }
+    }
+
+    /// Whether this server stops.
+    pub fn is_stopping(&self) -> bool {
+        self.0.is_draining()
+    }
+
+    /// Ends the work of this server: waits for running requests as long as `grace` lasts, stops all instances, and
+    /// writes down what is known. Nothing new may be asked of it afterwards.
+    pub async fn shut_down(&self, grace: Duration) {
+        let patience = tokio::time::Instant::now() + grace;
+        self.begin_to_stop();
         while !self.0.live.is_empty() && tokio::time::Instant::now() < patience {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -150,8 +179,8 @@ impl Control {
         }
         self.0.loops.end().await;
         self.stop_instances().await;
-        if self.0.recorder.barrier(LAST_WRITES).await.is_err() {
-            tracing::error!("the database does not answer: requests that ended last are not written down");
+        if tokio::time::timeout(LAST_WRITES, self.0.record_all()).await.is_err() {
+            tracing::error!("the disk or the database takes nothing: requests that ended last are not written down");
         }
         self.0.log_sink.barrier().await;
         if self.0.journal.catch_up().await.is_err() {

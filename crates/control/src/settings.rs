@@ -31,10 +31,14 @@ pub struct Settings {
     pub environments: PathBuf,
     /// The memory that all instances together may have, in MB.
     pub memory_mb: u64,
+    /// The memory that the bodies and results of requests may take, in bytes.
+    pub request_memory: u64,
     /// How many builds run at once.
     pub builds_at_once: usize,
     /// How long a process may take to become ready.
     pub init_limit: Duration,
+    /// How long a process may take to begin with a request that is next.
+    pub begin_limit: Duration,
     /// How long an instance that is stopped may take to finish the requests it began.
     pub drain_limit: Duration,
     /// How long a process may take to say goodbye.

@@ -59,6 +59,19 @@ impl World {
         std::fs::write(shelves, "not a folder").unwrap();
     }
 
+    /// Lets objects be neither stored nor read until the answer is called.
+    pub(crate) fn break_objects_for_a_while(&self) -> impl FnOnce() + use<> {
+        let shelves = self.folder.path().join("objects/objects");
+        let aside = self.folder.path().join("aside");
+        std::fs::rename(&shelves, &aside).unwrap();
+        // A link to itself: what goes through it fails, and is not missing.
+        std::os::unix::fs::symlink(&shelves, &shelves).unwrap();
+        move || {
+            std::fs::remove_file(&shelves).unwrap();
+            std::fs::rename(&aside, &shelves).unwrap();
+        }
+    }
+
     /// A world whose rows are in a store, and all else in a folder.
     pub(crate) async fn on(store: Store, folder: TempDir) -> Self {
         let objects = Objects::local(&folder.path().join("objects")).unwrap();
@@ -148,8 +161,10 @@ async fn live(folder: &TempDir, server: ServerId, store: Store, objects: Objects
         packages: at("packages"),
         environments: at("environments"),
         memory_mb: 4096,
+        request_memory: 1 << 30,
         builds_at_once: 1,
         init_limit: Duration::from_secs(10),
+        begin_limit: Duration::from_secs(30),
         drain_limit: Duration::from_secs(10),
         stop_grace: Duration::from_secs(1),
         log_retention: Duration::from_secs(3600),

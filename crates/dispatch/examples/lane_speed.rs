@@ -29,7 +29,7 @@ impl Seat for Process {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(ticket);
     }
     fn cancel(&self, _: u64) {}
-    fn kill(&self) {}
+    fn kill(&self, _: &str) {}
 }
 
 /// A caller that counts.

@@ -51,13 +51,19 @@ impl Lane {
 
     /// Takes a job and hands it to a seat if one has room. A refused job's waiter is not told.
     pub fn submit(&self, job: Job) -> Result<(), Refusal> {
-        self.step(|state, now, effects| state.submit(job, true, now, effects))
+        self.step(|state, now, effects| state.submit(job, true, false, now, effects))
+    }
+
+    /// As [`submit`](Self::submit), to the place that [`reserve_direct`](Self::reserve_direct) kept: it is never refused because
+    /// the queue is full.
+    pub fn submit_reserved(&self, job: Job) -> Result<(), Refusal> {
+        self.step(|state, now, effects| state.submit(job, true, true, now, effects))
     }
 
     /// As [`submit`](Self::submit), and the job is put together with no others: because its process ended the last time and it
     /// may be the cause, or because it is about updates, of which a group has none.
     pub fn submit_alone(&self, job: Job) -> Result<(), Refusal> {
-        self.step(|state, now, effects| state.submit(job, false, now, effects))
+        self.step(|state, now, effects| state.submit(job, false, false, now, effects))
     }
 
     /// A time that was asked for has come.
@@ -148,7 +154,8 @@ impl Lane {
         self.step(|state, _, effects| state.turn_away(reason, effects))
     }
 
-    /// Hands back the batch jobs that wait for a seat, and asks processes for those they have not started.
+    /// Hands back the batch jobs that wait for a seat, those that come from now on, and asks processes for those they have not
+    /// started.
     pub fn hand_back(&self) {
         self.step(|state, _, effects| state.hand_back(effects));
     }
@@ -157,6 +164,17 @@ impl Lane {
     /// [`come_in`](Self::come_in).
     pub fn reserve(&self, count: usize) -> Result<(), Refusal> {
         self.lock().reserve(count)
+    }
+
+    /// Keeps a place for a direct job whose row is about to be written, until it comes in by
+    /// [`submit_reserved`](Self::submit_reserved) or never will.
+    pub fn reserve_direct(&self) -> Result<(), Refusal> {
+        self.step(|state, now, _| state.reserve_direct(now))
+    }
+
+    /// A direct job that a place was kept for will not come in.
+    pub fn release_direct(&self) {
+        self.lock().release_direct();
     }
 
     /// So many batch requests wait outside no more: they are submitted now, or will never be.
@@ -190,7 +208,8 @@ impl Lane {
         self.step(|state, _, effects| state.close(reason, effects))
     }
 
-    /// Gives up on processes that do not answer, and asks back calls that a long one holds up while another seat is idle.
+    /// Gives up on processes that do not answer or do not begin with what they have, and asks back calls that a long one holds
+    /// up while another seat is idle.
     pub fn sweep(&self) {
         self.step(|state, now, effects| state.sweep(now, effects));
     }

@@ -11,6 +11,8 @@ pub struct LaneLoad {
     pub waiting_direct: usize,
     /// Batch jobs that wait for a seat.
     pub waiting_batch: usize,
+    /// Those of them that have priority 0.
+    pub waiting_urgent: usize,
     /// How many calls the jobs that wait would make: as many, unless they are grouped.
     pub waiting_calls: usize,
     /// Batch requests that were accepted and have not come in.

@@ -21,8 +21,8 @@ pub(crate) enum Command {
     Recall(u64),
     /// Allow more updates.
     Credit(u64, u32),
-    /// End the process.
-    Kill,
+    /// End the process, for a reason.
+    Kill(String),
 }
 
 /// A seat and the commands on their way to it.
@@ -71,7 +71,7 @@ impl Port {
             Command::Cancel(ticket) => self.seat.cancel(ticket),
             Command::Recall(ticket) => self.seat.recall(ticket),
             Command::Credit(ticket, updates) => self.seat.credit(ticket, updates),
-            Command::Kill => self.seat.kill(),
+            Command::Kill(why) => self.seat.kill(&why),
         }
     }
 

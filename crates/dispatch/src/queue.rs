@@ -16,11 +16,18 @@ pub(crate) struct Rank {
     pub(crate) id: RequestId,
 }
 
+impl Rank {
+    fn is_urgent(&self) -> bool {
+        self.class == Class::Batch && self.priority == 0
+    }
+}
+
 /// The jobs that wait for a seat.
 #[derive(Default)]
 pub(crate) struct Queue {
     waiting: BTreeSet<Rank>,
     direct: usize,
+    urgent: usize,
 }
 
 impl Queue {
@@ -39,31 +46,42 @@ impl Queue {
         self.direct
     }
 
+    /// How many are batch jobs of priority 0.
+    pub(crate) fn urgent(&self) -> usize {
+        self.urgent
+    }
+
     /// Puts a job in its place.
     pub(crate) fn insert(&mut self, rank: Rank) {
         self.direct += usize::from(rank.class == Class::Direct);
+        self.urgent += usize::from(rank.is_urgent());
         self.waiting.insert(rank);
     }
 
     /// Takes the job whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<RequestId> {
         let rank = self.waiting.pop_first()?;
-        self.direct -= usize::from(rank.class == Class::Direct);
+        self.count_out(&rank);
         Some(rank.id)
     }
 
     /// Takes the last batch job in the order; they stand behind all direct ones.
     pub(crate) fn pop_batch(&mut self) -> Option<RequestId> {
         let last = *self.waiting.last().filter(|rank| rank.class == Class::Batch)?;
-        self.waiting.remove(&last);
+        self.remove(&last);
         Some(last.id)
     }
 
     /// Takes a job out of the middle.
     pub(crate) fn remove(&mut self, rank: &Rank) {
         if self.waiting.remove(rank) {
-            self.direct -= usize::from(rank.class == Class::Direct);
+            self.count_out(rank);
         }
+    }
+
+    fn count_out(&mut self, rank: &Rank) {
+        self.direct -= usize::from(rank.class == Class::Direct);
+        self.urgent -= usize::from(rank.is_urgent());
     }
 
     /// All that waits, in order.

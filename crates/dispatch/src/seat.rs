@@ -28,8 +28,8 @@ pub trait Seat: Send + Sync + 'static {
         let _ = (ticket, updates);
     }
 
-    /// Ends the process, whatever it does.
-    fn kill(&self);
+    /// Ends the process, whatever it does. The reason is a sentence, for its log.
+    fn kill(&self, why: &str);
 }
 
 /// Names a seat. No two are alike in the life of the server, so what an ended process reports late finds no seat.

@@ -19,6 +19,9 @@ pub struct LaneSettings {
     pub quick: Duration,
     /// How long a process may leave a kill or a taken-back call unanswered before [`Lane::sweep`](crate::Lane::sweep) acts.
     pub grace: Duration,
+    /// How long a process may have a call next and not begin with it, before [`Lane::sweep`](crate::Lane::sweep) ends it. Longer
+    /// than the grace, because threads of user code may keep it from beginning for a while.
+    pub begin_limit: Duration,
     /// How single requests are put together, if they are.
     pub grouping: Option<Grouping>,
 }
@@ -42,6 +45,7 @@ impl Default for LaneSettings {
             read_ahead: 16,
             quick: Duration::from_millis(5),
             grace: Duration::from_secs(5),
+            begin_limit: Duration::from_secs(30),
             grouping: None,
         }
     }

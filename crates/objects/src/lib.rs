@@ -105,6 +105,12 @@ impl Objects {
         found.bytes().await.map_err(|cause| read_error(key, cause))
     }
 
+    /// How many bytes an object has.
+    pub async fn size(&self, key: &str) -> Result<u64, ObjectError> {
+        let found = self.store.head(&Location::from(key)).await.map_err(|cause| read_error(key, cause))?;
+        Ok(found.size)
+    }
+
     /// An object as a stream, with its size in bytes.
     pub async fn open(
         &self,
@@ -161,6 +167,7 @@ mod tests {
         let key = objects.put(Uuid::new_v4(), Bytes::from_static(b"hello")).await.unwrap();
 
         assert_eq!(objects.get(&key).await.unwrap(), "hello");
+        assert_eq!(objects.size(&key).await.unwrap(), 5);
         let (size, stream) = objects.open(&key).await.unwrap();
         assert_eq!(size, 5);
         assert_eq!(stream.try_collect::<Vec<_>>().await.unwrap().concat(), b"hello");
@@ -168,6 +175,7 @@ mod tests {
         objects.delete(&key).await.unwrap();
         objects.delete(&key).await.unwrap();
         assert!(matches!(objects.get(&key).await, Err(ObjectError::Missing(_))));
+        assert!(matches!(objects.size(&key).await, Err(ObjectError::Missing(_))));
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::data_folder::DataFolder;
 use crate::http::{self, Front};
-use crate::settings::{Settings, Size};
+use crate::settings::{RequestMemory, Settings, Size};
 use crate::{Result, StartError, first_start, host, metrics, tools, worker_files};
 
 /// After the last request was ended, clients have this long to take their answers.
@@ -72,8 +72,10 @@ pub async fn start(settings: Settings) -> Result<Running> {
         packages: folder.packages(),
         environments: folder.environments(),
         memory_mb: instance_memory(&settings) >> 20,
+        request_memory: request_memory(&settings),
         builds_at_once: settings.builds_at_once as usize,
         init_limit: settings.init_time_limit.0,
+        begin_limit: settings.begin_time_limit.0,
         drain_limit: settings.shutdown_grace.0,
         stop_grace: settings.stop_grace.0,
         log_retention: settings.log_retention.0,
@@ -106,19 +108,21 @@ impl Running {
         &self.control
     }
 
-    /// Stops: takes no more connections, lets running requests finish within the grace time, ends all instances, and
+    /// Stops: refuses what is asked from now on, lets running requests finish within the grace time, ends all instances, and
     /// writes down what is known.
     pub async fn stop(mut self) {
         let until = Instant::now() + self.grace;
-        self.front.close();
-        let _ = timeout_at(until, self.front.closed()).await;
+        self.control.begin_to_stop();
+        self.front.wind_down();
+        let _ = timeout_at(until, self.front.quiet()).await;
         tracing::debug!("connections have ended, or their time has");
         self.control.shut_down(until.saturating_duration_since(Instant::now())).await;
         tracing::debug!("what is known is written down");
-        let _ = timeout(LAST_WORDS, self.front.closed()).await;
+        let _ = timeout(LAST_WORDS, self.front.quiet()).await;
         self.runner.shut_down().await;
         self.behind.shutdown().await;
         tracing::debug!("instances have ended");
+        self.front.close().await;
         self.control.logs().close().await;
         self.store.close().await;
     }
@@ -181,6 +185,12 @@ fn package_limits(settings: &Settings) -> package::Limits {
 
 fn instance_memory(settings: &Settings) -> u64 {
     settings.instance_memory.map_or_else(|| host::memory() / 5 * 4, |Size(bytes)| bytes)
+}
+
+/// A tenth of what there is, unless the operator says otherwise.
+fn request_memory(settings: &Settings) -> u64 {
+    let usual = || (host::memory() / 10).clamp(RequestMemory::LEAST, 1 << 30);
+    settings.request_memory.map_or_else(usual, |RequestMemory(bytes)| bytes)
 }
 
 fn api_settings(settings: &Settings) -> modelyard_api::Settings {

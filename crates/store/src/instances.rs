@@ -91,6 +91,8 @@ statements! {
         WHERE id = $1 AND ended_at IS NULL AND status <> 'stopping'";
     STOPS_WANTED = "SELECT ", Instance::COLUMNS, " FROM instances
         WHERE server_id = $1 AND life = $2 AND ended_at IS NULL AND stop_wanted_by IS NOT NULL";
+    RUNS_ELSEWHERE = "SELECT id FROM instances
+        WHERE version_id = $1 AND ended_at IS NULL AND status = 'running' AND (server_id <> $2 OR life <> $3) LIMIT 1";
     END_ORPHANS = "UPDATE instances SET updated_at = $4, ended_at = $4
         WHERE ended_at IS NULL AND ((server_id = $1 AND life < $2)
             OR server_id <> $1 AND server_id IN (SELECT id FROM servers WHERE heartbeat_at < $3))
@@ -192,6 +194,12 @@ pub async fn want_stopped(tx: &mut Tx, id: InstanceId, by: &str, now: Timestamp)
 /// The living instances of a server that somebody wants stopped.
 pub async fn stops_wanted(on: impl Source<'_>, life: Life) -> Result<Vec<Instance>> {
     on.all(STOPS_WANTED, values![life.server, life.number]).await
+}
+
+/// Whether an instance of a version runs that is not of this life.
+pub async fn runs_elsewhere(on: impl Source<'_>, version: VersionId, life: Life) -> Result<bool> {
+    let found: Option<(InstanceId,)> = on.first(RUNS_ELSEWHERE, values![version, life.server, life.number]).await?;
+    Ok(found.is_some())
 }
 
 /// Ends the instances that earlier lives of this server, or servers silent since `dead_since`, left behind, and writes down

@@ -53,8 +53,13 @@ pub use versions::Version;
 
 use db::{Db, Durability};
 
-const MIGRATIONS: &[migrate::Migration] =
-    migrate::migrations!["store/0001_initial.sql", "store/0002_instances.sql", "store/0003_requests.sql"];
+const MIGRATIONS: &[migrate::Migration] = migrate::migrations![
+    "store/0001_initial.sql",
+    "store/0002_instances.sql",
+    "store/0003_requests.sql",
+    "store/0004_open_requests.sql",
+    "store/0005_key_versions.sql",
+];
 
 /// The open database. Cheap to clone.
 #[derive(Clone)]
@@ -80,6 +85,10 @@ impl Store {
     #[track_caller]
     pub fn snapshot(&self) -> impl Future<Output = Result<Tx>> + Send + '_ {
         Tx::snapshot(&self.db, Location::caller())
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.db.is_postgres()
     }
 
     /// Waits for running statements and closes all connections.
@@ -116,6 +125,7 @@ pub fn statements(postgres: bool) -> Vec<(String, String)> {
         projects::STATEMENTS,
         requests::STATEMENTS,
         requests::ends::STATEMENTS,
+        requests::given_up::STATEMENTS,
         requests::orphans::STATEMENTS,
         requests::queue::STATEMENTS,
         requests::sweep::STATEMENTS,
@@ -133,6 +143,7 @@ pub fn statements(postgres: bool) -> Vec<(String, String)> {
         .chain(instances::built_texts(postgres))
         .chain(requests::built_texts(postgres))
         .chain(logs::built_texts(postgres))
+        .chain(versions::built_texts())
         .filter(|(name, _)| !name.ends_with(other))
         .collect()
 }

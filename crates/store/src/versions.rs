@@ -1,5 +1,7 @@
 //! Deployment versions.
 
+use std::collections::HashSet;
+
 use modelyard_types::Timestamp;
 use modelyard_types::ids::{DeploymentId, EnvironmentBuildId, EnvironmentId, ProjectId, RevisionId, VersionId};
 use modelyard_types::labels::Labels;
@@ -11,7 +13,7 @@ use crate::error::Result;
 use crate::leftovers;
 use crate::sql::{row, statements};
 use crate::tx::Tx;
-use crate::value::values;
+use crate::value::{Bind, values};
 
 row! {
     /// A deployment version.
@@ -105,6 +107,29 @@ pub async fn insert(tx: &mut Tx, version: &Version) -> Result<()> {
 /// The version of an id.
 pub async fn get(on: impl Source<'_>, id: VersionId) -> Result<Option<Version>> {
     on.first(GET, values![id]).await
+}
+
+/// The most ids that are asked for at once.
+const MOST_IDS: usize = 250;
+
+/// Which of some ids are those of versions.
+pub async fn existing(tx: &mut Tx, ids: &[VersionId]) -> Result<HashSet<VersionId>> {
+    let mut found = HashSet::with_capacity(ids.len());
+    for some in ids.chunks(MOST_IDS) {
+        let rows: Vec<(VersionId,)> = tx.all(existing_text(some.len()), some.iter().map(Bind::value).collect()).await?;
+        found.extend(rows.into_iter().map(|(id,)| id));
+    }
+    Ok(found)
+}
+
+fn existing_text(count: usize) -> String {
+    let marks: Vec<_> = (1..=count).map(|at| format!("${at}")).collect();
+    format!("SELECT id FROM versions WHERE id IN ({})", marks.join(", "))
+}
+
+/// The texts of this noun that are put together for the occasion, in examples.
+pub(crate) fn built_texts() -> Vec<(String, String)> {
+    vec![("versions::existing".into(), existing_text(3))]
 }
 
 /// The version of a name.

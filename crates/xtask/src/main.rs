@@ -33,9 +33,8 @@ enum Command {
     Soak {
         /// Which run.
         name: Option<String>,
-        /// For how long.
-        #[arg(long, default_value_t = 10)]
-        minutes: u64,
+        #[command(flatten)]
+        options: soak::Options,
     },
 }
 
@@ -45,7 +44,7 @@ fn main() {
         Command::Openapi => openapi::write(),
         Command::Dev { arguments } => dev::run(&arguments),
         Command::Bench { name, options } => bench::run(&name, &options),
-        Command::Soak { name, minutes } => soak::run(name.as_deref(), minutes),
+        Command::Soak { name, options } => soak::run(name.as_deref(), &options),
     };
     if let Err(reason) = done {
         eprintln!("{reason}");

@@ -1,5 +1,5 @@
-//! What takes too long for CI: random tests again and again, each time with other cases. Figures that come out of it belong
-//! into the documentation.
+//! What takes too long for CI: random tests again and again, each time with other cases; and lists with millions of requests
+//! stored. Figures that come out of it belong into the documentation.
 
 use std::time::{Duration, Instant};
 
@@ -41,25 +41,66 @@ const ALL: [Soak; 5] = [
     },
 ];
 
-/// Repeats one until its time is up or it fails; without a name, lists them.
-pub fn run(name: Option<&str>, minutes: u64) -> Result<(), String> {
+/// The run that measures instead of repeating tests.
+const LISTS: &str = "lists";
+
+/// Options of `cargo xtask soak`.
+#[derive(clap::Args)]
+pub struct Options {
+    /// For how long tests are repeated.
+    #[arg(long, default_value_t = 10)]
+    minutes: u64,
+    /// `lists`: how many requests to store.
+    #[arg(long, default_value_t = 10_000_000)]
+    requests: u64,
+    /// `lists`: which databases to fill: sqlite, postgresql or both.
+    #[arg(long, default_value = "both")]
+    database: String,
+    /// `lists`: print one JSON document instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs one; without a name, lists them.
+pub fn run(name: Option<&str>, options: &Options) -> Result<(), String> {
     let Some(name) = name else {
         println!("Long runs, each by `cargo xtask soak NAME [--minutes N]`:\n");
         for soak in &ALL {
             println!("  {:<10} {}", soak.name, soak.about);
         }
+        println!("\nAnd by `cargo xtask soak {LISTS} [--requests N] [--database sqlite|postgresql|both] [--json]`:\n");
+        println!("  {LISTS:<10} how long lists take in a database with ten million requests");
         return Ok(());
     };
+    if name == LISTS {
+        return lists(options);
+    }
     let Some(soak) = ALL.iter().find(|soak| soak.name == name) else {
-        let names: Vec<_> = ALL.iter().map(|soak| soak.name).collect();
+        let names: Vec<_> = ALL.iter().map(|soak| soak.name).chain([LISTS]).collect();
         return Err(format!("there is no long run '{name}'; there are: {}", names.join(", ")));
     };
+    repeat(soak, options.minutes)
+}
+
+/// Fills databases and measures: a program of the store's, since it speaks to the database as handlers do.
+fn lists(options: &Options) -> Result<(), String> {
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--release", "--package", "modelyard-store", "--example", "lists", "--"]);
+    command.args(["--requests", &options.requests.to_string(), "--database", &options.database]);
+    if options.json {
+        command.arg("--json");
+    }
+    place::run(&mut command)
+}
+
+/// Repeats tests until their time is up or one fails.
+fn repeat(soak: &Soak, minutes: u64) -> Result<(), String> {
     let until = Instant::now() + Duration::from_secs(minutes * 60);
     let mut rounds = 0;
     while rounds == 0 || Instant::now() < until {
         place::run(cargo().args(["test", "--quiet"]).args(soak.arguments))?;
         rounds += 1;
     }
-    println!("{name}: {rounds} rounds, none failed");
+    println!("{}: {rounds} rounds, none failed", soak.name);
     Ok(())
 }

@@ -25,6 +25,19 @@ def client_of(token: typing.Optional[str], prefix: str = "/v2.1") -> typing.Any:
     return ubiops.ApiClient(configuration)
 
 
+class Watched:
+    """The operations of a client; it notes which were used."""
+
+    used: typing.Set[str] = set()
+
+    def __init__(self, api: typing.Any) -> None:
+        self._api = api
+
+    def __getattr__(self, name: str) -> typing.Any:
+        self.used.add(name)
+        return getattr(self._api, name)
+
+
 class Case(unittest.TestCase):
     """A project for each class of tests, deleted with all that is in it afterwards."""
 
@@ -36,7 +49,7 @@ class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         cls.client = client_of("Token " + os.environ["SUITE_TOKEN"])
-        cls.api = ubiops.CoreApi(cls.client)
+        cls.api = Watched(ubiops.CoreApi(cls.client))
         cls.files = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.files.cleanup)
         cls.addClassCleanup(cls.client.close)

@@ -109,6 +109,23 @@ class Batch(Case):
         self.assertEqual(self.api.deployment_requests_input_get(self.project, "d", request).json(), {"text": "file"})
         output = self.api.deployment_version_requests_output_get(self.project, "d", request, "v1")
         self.assertEqual(output.json(), {"answer": "FILE", "length": 4})
+        own = self.api.deployment_version_requests_input_get(self.project, "d", request, "v1")
+        self.assertEqual(own.json(), {"text": "file"})
+        self.assertEqual(self.api.deployment_requests_output_get(self.project, "d", request).json(), output.json())
+
+    def test_urgent_requests_pass_others(self) -> None:
+        if RELEASE < (4, 12):
+            return
+        (long,) = self.made("long")
+        self.runs(long)
+        plain = self.made("one", "two", "three")
+        urgent = self.made("urgent", priority=0)
+        self.api.deployment_requests_batch_cancel(self.project, "d", [long])
+        self.finished(plain + urgent)
+        started = [self.api.deployment_requests_get(self.project, "d", one).time_started for one in urgent + plain]
+        self.assertEqual(started, sorted(started))
+        answer = self.api.deployment_requests_create(self.project, "d", {"text": "direct"}, priority=0)
+        self.assertEqual(answer.result["answer"], "DIRECT")
 
 
 class Streams(Case):

@@ -44,6 +44,11 @@ class Instances(Case):
         while self.running().id == first.id:
             assert time.monotonic() < until
             time.sleep(0.1)
+        second = self.running().id
+        self.api.project_instances_update(self.project, second, ubiops.InstanceUpdate(status="stopped"))
+        while self.running().id == second:
+            assert time.monotonic() < until
+            time.sleep(0.1)
         self.refused(
             400, self.api.project_instances_update, self.project, self.running().id, ubiops.InstanceUpdate(status="running")
         )

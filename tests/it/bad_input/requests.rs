@@ -25,6 +25,10 @@ both! {
         for at in families(&deployment) {
             let refused = at.get("/requests?status=failed,done").await;
             assert_snapshot!(refused, @r#"400 {"error":"status must be one of pending, processing, completed, failed, cancelled, cancelled_pending, but got 'done'"}"#);
+            for none in ["", ",", "%20,%20", "failed&status="] {
+                let refused = at.get(&format!("/requests?status={none}")).await;
+                assert_snapshot!(refused, @r#"400 {"error":"status must be one of pending, processing, completed, failed, cancelled, cancelled_pending, but it is empty"}"#);
+            }
             assert_snapshot!(at.get("/requests?status=processing,pending").await, @r#"400 {"error":"status: pending and processing cannot be combined with others"}"#);
             assert_snapshot!(at.post("/requests/cancel?status=done", json!([])).await, @r#"400 {"error":"status must be one of pending, processing, but got 'done'"}"#);
             assert_snapshot!(at.post("/requests/cancel?status=pending", json!([UNKNOWN])).await, @r#"400 {"error":"Give a list of request ids or a status, not both"}"#);

@@ -1,6 +1,7 @@
 //! What the tests share: a server process, places below its address, packages, and ways to wait.
 
 mod at;
+mod crash_points;
 mod deployments;
 mod leftovers;
 pub mod package;

@@ -98,6 +98,40 @@ impl TestServer {
         found
     }
 
+    /// What a statement counts.
+    pub async fn count(&self, statement: &str) -> i64 {
+        let (place, statement) = (self.database(), AssertSqlSafe(statement));
+        if place.starts_with("postgres") {
+            let pool = PgPool::connect(&place).await.unwrap();
+            let count = sqlx::query_scalar(statement).fetch_one(&pool).await.unwrap();
+            pool.close().await;
+            count
+        } else {
+            let pool = SqlitePool::connect(&place).await.unwrap();
+            let count = sqlx::query_scalar(statement).fetch_one(&pool).await.unwrap();
+            pool.close().await;
+            count
+        }
+    }
+
+    /// Changes rows behind the server's back, to bring about what would take hours.
+    pub async fn change(&self, statement: &str) {
+        let place = self.database();
+        let statement = AssertSqlSafe(statement);
+        let changed = if place.starts_with("postgres") {
+            let pool = PgPool::connect(&place).await.unwrap();
+            let done = sqlx::query(statement).execute(&pool).await.unwrap();
+            pool.close().await;
+            done.rows_affected()
+        } else {
+            let pool = SqlitePool::connect(&place).await.unwrap();
+            let done = sqlx::query(statement).execute(&pool).await.unwrap();
+            pool.close().await;
+            done.rows_affected()
+        };
+        assert!(changed > 0, "nothing was changed");
+    }
+
     /// Ends all connections of the server to its PostgreSQL database.
     pub async fn break_connections(&self) {
         let pool = PgPool::connect(&self.database()).await.unwrap();

@@ -1,7 +1,7 @@
 //! A server process of a test: started, stopped, killed, started again on the same folder.
 
 use std::ops::Deref;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -67,10 +67,11 @@ impl TestServer {
         self.introduce().await;
     }
 
-    /// Starts again with settings that may let it die before it listens; says whether it came to that.
-    pub async fn start_with_crash(&mut self, settings: Settings<'_>) -> bool {
+    /// Starts again to die somewhere, maybe before it listens; says whether it came to that.
+    pub(super) async fn start_with_crash(&mut self, crash_at: &str) -> bool {
         self.starts += 1;
-        self.process = spawn(self.folder.path(), self.database.as_ref(), settings, self.starts);
+        let mut command = command(self.folder.path(), self.database.as_ref(), &[], self.starts);
+        self.process = command.env("CRASH_AT", crash_at).spawn().expect("the server was built");
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE && !self.has_ended() {
             if self.find_address() {
@@ -132,12 +133,18 @@ impl TestServer {
     /// Ends the process as a crash does.
     pub fn crash(&mut self) {
         self.signal(Signal::SIGKILL);
-        self.ended();
+        let status = self.ended();
+        assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "it had ended by itself: {status}\n{}", self.log());
     }
 
     /// Waits for the end of the process.
     pub fn ended(&mut self) -> ExitStatus {
         self.try_ended().unwrap_or_else(|| panic!("the server does not end:\n{}", self.log()))
+    }
+
+    /// Whether the process comes to its end.
+    pub fn ends(&mut self) -> bool {
+        self.try_ended().is_some()
     }
 
     fn try_ended(&mut self) -> Option<ExitStatus> {
@@ -280,6 +287,10 @@ fn shared_tools() -> PathBuf {
 }
 
 fn spawn(folder: &Path, database: Option<&postgres::Database>, settings: Settings<'_>, start: u32) -> Child {
+    command(folder, database, settings, start).spawn().expect("the server was built")
+}
+
+fn command(folder: &Path, database: Option<&postgres::Database>, settings: Settings<'_>, start: u32) -> Command {
     let log = fs::File::create(folder.join(format!("log-{start}"))).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_modelyard-under-test"));
     command.arg("serve").arg("--data").arg(folder.join("data")).args(["--listen", "127.0.0.1:0"]);
@@ -298,5 +309,5 @@ fn spawn(folder: &Path, database: Option<&postgres::Database>, settings: Setting
     unsafe {
         command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(io::Error::from));
     }
-    command.spawn().expect("the server was built")
+    command
 }

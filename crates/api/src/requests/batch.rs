@@ -47,8 +47,8 @@ async fn accept(
     key: Option<String>,
     payload: Payload,
 ) -> Result<Json<Vec<DeploymentRequestBatchCreateResponse>>> {
-    let Payload { bytes: body, text } = payload;
-    let new = BatchRequest { body, text, timeout: how.timeout, priority: how.priority, key };
+    let Payload { bytes: body, text, permit } = payload;
+    let new = BatchRequest { body, text, timeout: how.timeout, priority: how.priority, key, permit };
     let accepted = app.control().batch_request(&on.actor, &on.project, &on.deployment.name, version, new).await?;
     Ok(Json(shown(&accepted)))
 }

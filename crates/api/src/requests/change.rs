@@ -1,27 +1,24 @@
 //! One request called off, or deleted.
 
 use axum::extract::State;
+use axum::response::Response;
 use modelyard_control::Among;
 use modelyard_types::permissions::can;
 use modelyard_types::requests::{DeploymentRequestDetail, DeploymentRequestUpdate, RequestStatus};
 use modelyard_types::{Error, Kind, RequestId};
 
+use super::detail::detailed;
 use super::many::{of_deployment, of_version};
-use super::show::detailed;
 use crate::App;
 use crate::access::{OnDeployment, OnVersion};
 use crate::answer::Done;
 use crate::error::Result;
 use crate::json::Json;
 use crate::path::PathValues;
+use crate::pieces;
 
 /// Calls a request off; older clients read the request that comes back.
-async fn cancel<P>(
-    app: &App,
-    on: &OnDeployment<P>,
-    among: Among,
-    id: RequestId,
-) -> Result<Json<DeploymentRequestDetail>> {
+async fn cancel<P>(app: &App, on: &OnDeployment<P>, among: Among, id: RequestId) -> Result<Response> {
     let show = || app.control().get_request(&on.project, among.deployment, among.version, id, false);
     let mut view = show().await?;
     app.control().cancel_requests(&on.project, among, &[id]).await?;
@@ -31,7 +28,7 @@ async fn cancel<P>(
         Err(Error::NotFound(_)) => view.request.status = RequestStatus::Cancelled,
         Err(refusal) => return Err(refusal.into()),
     }
-    Ok(Json(detailed(view, false)?))
+    Ok(pieces::answer(detailed(view, false)?))
 }
 
 /// Call off a request of a deployment.
@@ -42,7 +39,7 @@ pub(super) async fn deployment_requests_update(
     on: OnDeployment<can::RequestsUpdate>,
     path: PathValues,
     Json(_only_cancelled): Json<DeploymentRequestUpdate>,
-) -> Result<Json<DeploymentRequestDetail>> {
+) -> Result<Response> {
     cancel(&app, &on, of_deployment(&on), path.id("requests", Kind::Request)?).await
 }
 
@@ -55,7 +52,7 @@ pub(super) async fn deployment_version_requests_update(
     on: OnVersion<can::RequestsUpdate>,
     path: PathValues,
     Json(_only_cancelled): Json<DeploymentRequestUpdate>,
-) -> Result<Json<DeploymentRequestDetail>> {
+) -> Result<Response> {
     cancel(&app, &on, of_version(&on), path.id("requests", Kind::Request)?).await
 }
 

@@ -1,51 +1,36 @@
 //! What went into a request and came out of it, as files.
 
-use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::HeaderValue;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH};
+use axum::http::header::CONTENT_DISPOSITION;
 use axum::response::Response;
-use modelyard_control::{Among, Output};
+use modelyard_control::Among;
 use modelyard_types::permissions::can;
 use modelyard_types::{Error, Kind};
 
+use super::detail::as_json;
 use super::many::{of_deployment, of_version};
 use crate::App;
 use crate::access::{OnDeployment, OnVersion};
 use crate::error::{Result, not_found};
-use crate::json::json_answer;
 use crate::path::PathValues;
+use crate::pieces::{self, Part};
 
 async fn input<P>(app: &App, on: &OnDeployment<P>, among: Among, path: &PathValues) -> Result<Response> {
     let id = path.id("requests", Kind::Request)?;
     let view = app.control().get_request(&on.project, among.deployment, among.version, id, false).await?;
     let data = view.request_data.ok_or_else(|| not_found(Kind::RequestInput))?;
-    let data = if view.request.input_plain { as_json(&data)? } else { data };
-    as_file(Body::from(data), &format!("{id}-input.json"))
-}
-
-/// Text that was not sent as JSON becomes a JSON string.
-fn as_json(data: &[u8]) -> Result<Bytes> {
-    let text = std::str::from_utf8(data).map_err(|cause| Error::internal("reading request data", cause))?;
-    Ok(serde_json::to_vec(text).map_err(|cause| Error::internal("writing request data", cause))?.into())
+    as_file(as_json(Some(data), view.request.input_plain), &format!("{id}-input.json"))
 }
 
 async fn output<P>(app: &App, on: &OnDeployment<P>, among: Among, path: &PathValues) -> Result<Response> {
     let id = path.id("requests", Kind::Request)?;
     let output = app.control().request_output(&on.project, among, id).await?;
-    let name = format!("{id}-output.json");
-    match output.ok_or_else(|| not_found(Kind::RequestOutput))? {
-        Output::Whole(bytes) => as_file(Body::from(bytes), &name),
-        Output::Pieces(size, pieces) => {
-            let mut answer = as_file(Body::from_stream(pieces), &name)?;
-            answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(size));
-            Ok(answer)
-        }
-    }
+    as_file(Part::Json(output.ok_or_else(|| not_found(Kind::RequestOutput))?), &format!("{id}-output.json"))
 }
 
-fn as_file(body: Body, name: &str) -> Result<Response> {
-    let mut answer = json_answer(body);
+fn as_file(data: Part, name: &str) -> Result<Response> {
+    let mut answer = pieces::answer(vec![data]);
     let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
         .map_err(|cause| Error::internal("naming a file", cause))?;
     answer.headers_mut().insert(CONTENT_DISPOSITION, disposition);

@@ -38,8 +38,8 @@ pub(super) struct Repeat {
 
 impl How {
     pub(super) fn request(self, payload: Payload, key: Option<String>) -> DirectRequest {
-        let Payload { bytes: body, text } = payload;
-        DirectRequest { body, text, timeout: self.timeout, priority: self.priority, key }
+        let Payload { bytes: body, text, permit } = payload;
+        DirectRequest { body, text, timeout: self.timeout, priority: self.priority, key, permit }
     }
 }
 
@@ -62,7 +62,7 @@ async fn run(
     let deployment = &on.deployment.name;
     let new = how.request(payload, key);
     let answer = app.control().direct_request(&on.actor, &on.project, deployment, version, new).await?;
-    Ok(payload::answer(&answer))
+    Ok(payload::answer(answer))
 }
 
 /// Make a direct request to the default version of a deployment.

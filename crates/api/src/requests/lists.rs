@@ -15,6 +15,9 @@ use crate::query::{FromQuery, Query, Values};
 /// The most requests in one list.
 const MAX_LIMIT: i64 = 1000;
 
+/// Where a request may stand, for who asked for something else.
+const KNOWN: &str = "pending, processing, completed, failed, cancelled, cancelled_pending";
+
 /// Which requests to list.
 #[derive(Debug, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -39,7 +42,7 @@ pub(super) struct Wanted {
     /// How many to leave out at the beginning: 0.
     #[param(value_type = Option<i64>)]
     offset: i64,
-    /// Nothing can pass: requests of pipelines are asked for, and there are none.
+    /// Nothing can pass: requests of pipelines are asked for, and there are none, or no status fits `success`.
     #[param(ignore)]
     nothing: bool,
 }
@@ -52,20 +55,22 @@ impl FromQuery for Wanted {
         let success = values.flag("success")?;
         let kinds = [("deployment", false), ("pipeline", true)];
         let of_pipelines = values.word("object_type", &kinds)?.unwrap_or(false);
-        let status = match (values.text("status"), success) {
+        let mut status = match (values.given("status"), success) {
             (Some(text), _) => statuses(&text)?,
-            (None, Some(false)) => vec![RequestStatus::Failed],
+            (None, Some(false)) => vec![RequestStatus::Failed, RequestStatus::Cancelled],
             (None, _) => vec![RequestStatus::Completed],
         };
+        status.retain(|status| success.is_none() || status.success() == success);
         Ok(Self {
-            status,
             start_date: values.time("start_date")?,
             end_date: values.time("end_date")?,
             search_id: values.text("search_id").map(|part| part.into_owned()),
             sort: values.word("sort", &[("asc", true), ("desc", false)])?.unwrap_or(false),
             limit: values.int("limit", 1..=MAX_LIMIT)?.unwrap_or(50),
             offset: values.int("offset", 0..=i64::from(i32::MAX))?.unwrap_or(0),
-            nothing: of_pipelines || values.flag("pipeline")?.unwrap_or(false),
+            // An empty list of statuses would mean all.
+            nothing: status.is_empty() || of_pipelines || values.flag("pipeline")?.unwrap_or(false),
+            status,
         })
     }
 }
@@ -74,13 +79,13 @@ fn statuses(text: &str) -> Result<Vec<RequestStatus>> {
     let mut found = Vec::new();
     for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         let status = RequestStatus::parse(&word.to_ascii_lowercase());
-        let status = status.ok_or_else(|| {
-            let known = "pending, processing, completed, failed, cancelled, cancelled_pending";
-            invalid(format!("status must be one of {known}, but got '{word}'"))
-        })?;
+        let status = status.ok_or_else(|| invalid(format!("status must be one of {KNOWN}, but got '{word}'")))?;
         if !found.contains(&status) {
             found.push(status);
         }
+    }
+    if found.is_empty() {
+        return Err(invalid(format!("status must be one of {KNOWN}, but it is empty")));
     }
     let alone = [RequestStatus::Pending, RequestStatus::Processing];
     if found.len() > 1 && found.iter().any(|status| alone.contains(status)) {

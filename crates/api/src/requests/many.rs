@@ -1,17 +1,19 @@
 //! Several requests at once: collected, called off, deleted. All or none.
 
 use axum::extract::State;
+use axum::response::Response;
 use modelyard_control::Among;
 use modelyard_types::permissions::can;
 use modelyard_types::requests::{DeploymentRequestDetail, RequestStatus};
 use serde_json::{Value, json};
 
+use super::detail;
 use super::ids::Ids;
-use super::show::detailed;
 use crate::App;
 use crate::access::{OnDeployment, OnVersion};
 use crate::error::{Refusal, Result, invalid};
 use crate::json::Json;
+use crate::pieces;
 use crate::query::{FromQuery, Query, Values};
 
 /// Which requests to call off, when the body names none.
@@ -38,14 +40,9 @@ pub(super) fn of_version<P>(on: &OnVersion<P>) -> Among {
     Among { deployment: on.deployment.id, version: Some(on.version.id) }
 }
 
-async fn collect<P>(
-    app: &App,
-    on: &OnDeployment<P>,
-    among: Among,
-    ids: Ids,
-) -> Result<Json<Vec<DeploymentRequestDetail>>> {
+async fn collect<P>(app: &App, on: &OnDeployment<P>, among: Among, ids: Ids) -> Result<Response> {
     let views = app.control().collect_requests(&on.project, among, &ids.some()?).await?;
-    Ok(Json(views.into_iter().map(|view| detailed(view, false)).collect::<Result<_>>()?))
+    Ok(pieces::answer(detail::list(views)?))
 }
 
 async fn cancel<P>(app: &App, on: &OnDeployment<P>, among: Among, standing: Standing, ids: Ids) -> Result<Json<Value>> {
@@ -74,7 +71,7 @@ pub(super) async fn deployment_requests_batch_get(
     State(app): State<App>,
     on: OnDeployment<can::RequestsGet>,
     ids: Ids,
-) -> Result<Json<Vec<DeploymentRequestDetail>>> {
+) -> Result<Response> {
     collect(&app, &on, of_deployment(&on), ids).await
 }
 
@@ -85,7 +82,7 @@ pub(super) async fn deployment_version_requests_batch_get(
     State(app): State<App>,
     on: OnVersion<can::RequestsGet>,
     ids: Ids,
-) -> Result<Json<Vec<DeploymentRequestDetail>>> {
+) -> Result<Response> {
     collect(&app, &on, of_version(&on), ids).await
 }
 

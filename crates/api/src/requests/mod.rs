@@ -5,6 +5,7 @@
 mod batch;
 mod change;
 mod data;
+mod detail;
 mod direct;
 mod ids;
 mod lists;

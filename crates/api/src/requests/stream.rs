@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use modelyard_control::{Streamed, Updating};
 use modelyard_types::permissions::can;
 use modelyard_types::{Error, Kind};
@@ -21,6 +21,7 @@ use crate::access::{OnDeployment, OnVersion};
 use crate::error::{Result, invalid};
 use crate::path::PathValues;
 use crate::payload::{self, Payload};
+use crate::pieces::{self, Part};
 use crate::query::Query;
 
 /// Tells proxies not to hold updates back.
@@ -44,17 +45,17 @@ async fn run(
 
 /// The pieces of a stream, one after another as the connection takes them.
 fn answer(streamed: Streamed) -> Response {
-    let pieces = stream::unfold(Some(streamed), |state| async move {
+    let told = stream::unfold(Some(streamed), |state| async move {
         let mut streamed = state?;
-        let (piece, goes_on) = match streamed.next().await {
-            Ok(Some(Updating::Update(text))) => (update(&text), true),
-            Ok(Some(Updating::End(answer))) => (payload::answer_line(&answer), false),
+        let (parts, goes_on) = match streamed.next().await {
+            Ok(Some(Updating::Update(text))) => (vec![Part::Text(update(&text))], true),
+            Ok(Some(Updating::End(answer))) => (payload::answer_line(answer), false),
             Ok(None) => return None,
-            Err(error) => (broken(&error), false),
+            Err(error) => (vec![Part::Text(broken(&error))], false),
         };
-        Some((Ok::<_, std::convert::Infallible>(piece), goes_on.then_some(streamed)))
+        Some((parts, goes_on.then_some(streamed)))
     });
-    let mut answer = Response::new(Body::from_stream(pieces));
+    let mut answer = Response::new(Body::from_stream(told.flat_map(pieces::stream)));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

@@ -10,7 +10,7 @@ use crate::testing::{World, of};
 
 /// The catalogue of another server on the same database.
 async fn elsewhere(world: &World) -> Catalogue {
-    let lanes = Arc::new(Lanes::new(Arc::default()));
+    let lanes = Arc::new(Lanes::new(Arc::default(), Duration::from_secs(30)));
     Catalogue::open(world.control.store().clone(), lanes).await.unwrap()
 }
 

@@ -47,10 +47,12 @@ pub(super) async fn run(control: Arc<Inner>) {
 /// Removes the data of requests that have no row: large data is stored first, and a server may die before the row is
 /// written. One shelf of 256 at a time, so that a look is cheap however much is stored.
 pub(super) async fn clear_strays(control: &Inner, shelf: u8, age: Duration) -> Result<()> {
-    let owned = control.objects.owned(shelf, age).await?;
+    let mut owned = control.objects.owned(shelf, age).await?;
     if owned.is_empty() {
         return Ok(());
     }
+    // Some may still have data to store: their rows come after.
+    owned.retain(|it| control.live.get(RequestId(it.owner)).is_none());
     // The database may have been away for long: what waits for it to be written comes first.
     control.recorder.catch_up().await?;
     let owners: HashSet<RequestId> = owned.iter().map(|it| RequestId(it.owner)).collect();

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use modelyard_store::leftovers::{self, Leftover};
-use modelyard_store::requests;
+use modelyard_store::{requests, versions};
 use modelyard_types::{RequestId, Result, Timestamp, VersionId};
 
+use super::heartbeat;
 use crate::Inner;
 
 /// How often to look without a nudge: others may have accepted requests.
@@ -47,12 +48,38 @@ pub(super) async fn run(control: Arc<Inner>) {
     }
 }
 
-/// Tells each lane how many batch requests wait outside.
+/// Tells each lane how many batch requests wait outside, and has those cleared away whose version is gone.
 pub(super) async fn count(control: &Inner) -> Result<()> {
     let lanes: Vec<_> = control.lanes.all().into_iter().map(|(id, lane)| (id, lane.outside_mark(), lane)).collect();
-    let waiting: HashMap<VersionId, i64> = requests::waiting(&control.store).await?.into_iter().collect();
+    let mut waiting = HashMap::new();
+    for (version, count, urgent) in requests::waiting(&control.store).await? {
+        waiting.insert(version, count);
+        if urgent > 0 {
+            control.urgent.add(version);
+        }
+    }
     for (version, mark, lane) in lanes {
         lane.set_outside(waiting.get(&version).copied().unwrap_or(0), mark);
+    }
+    let unknown = |version: &VersionId| control.catalogue.version(*version).is_none();
+    clear_gone(control, &waiting.into_keys().filter(unknown).collect::<Vec<_>>()).await
+}
+
+/// Notes what waits for versions that are gone: rows may have been accepted on one server while the version was deleted on
+/// another. The catalogue may not know the newest ones yet.
+async fn clear_gone(control: &Inner, unknown: &[VersionId]) -> Result<()> {
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let mut tx = control.store.begin().await?;
+    let there = versions::existing(&mut tx, unknown).await?;
+    let gone: Vec<_> = unknown.iter().filter(|id| !there.contains(id)).collect();
+    for version in &gone {
+        leftovers::note(&mut tx, Leftover::Version(**version)).await?;
+    }
+    tx.commit().await?;
+    if !gone.is_empty() {
+        control.nudges.cleaning.notify_one();
     }
     Ok(())
 }
@@ -79,8 +106,8 @@ pub(super) async fn cancelled_elsewhere(control: Arc<Inner>) -> Result<()> {
     let mut unknown = Vec::new();
     for id in requests::to_cancel(&control.store, control.settings.life).await? {
         match control.live.get(id) {
-            Some(live) => live.cancel(),
-            None if control.arriving.holds(id) => {}
+            Some(live) => drop(live.cancel()),
+            None if control.arriving.call_off(id) => {}
             None => unknown.push(id),
         }
     }
@@ -92,11 +119,15 @@ pub(super) async fn cancelled_elsewhere(control: Arc<Inner>) -> Result<()> {
     control.end_called_off(&unknown).await
 }
 
-/// Settles what this life has in its rows and nobody here knows of. That should never be; yet no request waits for ever.
+/// Ends what is here and not in the rows of this life: it was deleted through another server. And settles what this life has
+/// in its rows and nobody here knows of: that should never be; yet no request waits for ever.
 pub(super) async fn look_for_lost(control: Arc<Inner>) {
     let mut suspects = HashSet::new();
     loop {
         tokio::time::sleep(LOST).await;
+        if let Err(cause) = heartbeat::let_go(&control).await {
+            tracing::error!(%cause, "requests that others deleted could not be looked for; it is tried again");
+        }
         match lost(&control, &suspects).await {
             Ok(now) => suspects = now,
             Err(cause) => tracing::error!(%cause, "lost requests could not be looked for; it is tried again"),

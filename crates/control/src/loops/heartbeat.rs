@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use modelyard_store::leftovers::{self, Leftover};
+use modelyard_store::requests::Reason;
 use modelyard_store::{Life, Store, instances, requests, servers};
 use modelyard_types::{Error, RequestId, Result, Timestamp};
 use tokio::time::timeout;
@@ -20,7 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Requests that are settled in one transaction.
 const STEP: i64 = 1_000;
 /// What callers read of requests whose server died.
-const REASON: &str = "The server stopped while the request was running";
+const REASON: Reason<'_> = Reason {
+    begun: "The server stopped while the request was running",
+    waited: "The server stopped before the request had begun",
+};
 
 /// Looks for what others changed. Apart from the heartbeat: reading goes on when nothing can be written.
 pub(super) async fn look_for_changes(control: Arc<Inner>) -> Result<()> {
@@ -49,7 +53,13 @@ pub(super) async fn step(control: Arc<Inner>) -> Result<()> {
 /// that are no longer its own.
 pub(super) async fn return_from_silence(control: &Inner) -> Result<()> {
     control.fleet.all().iter().for_each(|instance| instance.history().repeat());
-    let here = control.live.filter(|request| request.is_batch());
+    let_go(control).await
+}
+
+/// Ends the batch requests here that are not this life's in their rows: others have them, or deleted them.
+pub(super) async fn let_go(control: &Inner) -> Result<()> {
+    // One that was deleted here has no row either, and is giving way.
+    let here = control.live.filter(|request| request.is_batch() && !request.is_deleted());
     let own: HashSet<RequestId> =
         requests::claimed_by(&control.store, control.settings.life).await?.into_iter().collect();
     here.iter().filter(|request| !own.contains(&request.id)).for_each(|request| request.lose_claim());

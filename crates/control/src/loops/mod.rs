@@ -5,10 +5,12 @@ mod builds;
 mod cleaning;
 mod environment_builds;
 mod feeding;
+mod giving_up;
 mod heartbeat;
 mod old_environments;
 mod scaling;
 mod sweep;
+mod unplaced;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -85,7 +87,7 @@ pub(crate) fn start(control: &Control) {
     let it = inner.clone();
     inner.writers.keep("recorder", move || {
         let it = it.clone();
-        async move { it.recorder.run(&it.store, &it.objects, &it.nudges.cleaning).await }
+        async move { it.recorder.run(&it.store, &it.nudges.cleaning).await }
     });
     let it = inner.clone();
     inner.writers.keep("acceptor", move || {
@@ -105,9 +107,12 @@ pub(crate) fn start(control: &Control) {
     every(&inner, "catalogue", Duration::from_secs(1), heartbeat::look_for_changes);
     every(&inner, "heartbeat", Duration::from_secs(5), heartbeat::step);
     every(&inner, "request sweep", Duration::from_millis(250), sweep::step);
+    every(&inner, "request memory", Duration::from_secs(1), tell_of_room);
     every(&inner, "cancelled elsewhere", Duration::from_secs(1), feeding::cancelled_elsewhere);
     let it = inner.clone();
     inner.loops.keep("feeding", move || feeding::run(it.clone()));
+    let it = inner.clone();
+    inner.loops.keep("giving up", move || giving_up::run(it.clone()));
     let it = inner.clone();
     inner.loops.keep("lost requests", move || feeding::look_for_lost(it.clone()));
     every(&inner, "expired requests", Duration::from_secs(60), cleaning::expired);
@@ -121,6 +126,11 @@ pub(crate) fn start(control: &Control) {
     inner.loops.keep("builds", move || builds::run(it.clone()));
     let it = control.clone();
     inner.loops.keep("environment builds", move || environment_builds::run(it.clone()));
+}
+
+async fn tell_of_room(control: Arc<Inner>) -> Result<()> {
+    control.room.tell();
+    Ok(())
 }
 
 /// How long work that panicked rests.
@@ -184,6 +194,11 @@ pub(crate) mod single {
         feeding::cancelled_elsewhere(control.0.clone()).await.expect("the database answers");
     }
 
+    /// A step towards the end of what was given up; says whether there may be more.
+    pub(crate) async fn end_given_up(control: &Control) -> bool {
+        giving_up::step(&control.0).await.expect("the database answers")
+    }
+
     /// The requests this life has and does not know; those that were suspects before are settled.
     pub(crate) async fn lost(control: &Control, suspects: &HashSet<RequestId>) -> HashSet<RequestId> {
         feeding::lost(&control.0, suspects).await.expect("the database answers")
@@ -204,6 +219,11 @@ pub(crate) mod single {
     /// Learns that others took this server for dead.
     pub(crate) async fn return_from_silence(control: &Control) {
         heartbeat::return_from_silence(&control.0).await.expect("the database answers");
+    }
+
+    /// Lets go of what others deleted.
+    pub(crate) async fn let_go(control: &Control) {
+        heartbeat::let_go(&control.0).await.expect("the database answers");
     }
 
     /// Takes over what servers that were silent since that time left open.

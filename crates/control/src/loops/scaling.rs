@@ -1,6 +1,6 @@
 //! Asks the scheduler what should run, and sees to it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use modelyard_types::instances::InstanceStatus;
 use modelyard_types::versions::{ScalingStrategy, VersionStatus};
 use modelyard_types::{Timestamp, VersionId};
 
+use super::unplaced::Unplaced;
 use crate::Inner;
 use crate::catalogue::{Place, VersionSnapshot};
 use crate::instances::Why;
@@ -22,7 +23,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const BREATH: Duration = Duration::from_millis(10);
 
 pub(super) async fn run(control: Arc<Inner>) {
-    let mut unplaced = HashSet::new();
+    let mut unplaced = Unplaced::default();
     loop {
         // Woken or not, the step is the same.
         let _ = tokio::time::timeout(PAUSE, control.nudges.scaling.notified()).await;
@@ -31,25 +32,20 @@ pub(super) async fn run(control: Arc<Inner>) {
     }
 }
 
-/// `unplaced` are the versions that found no room the last time: told once.
-pub(super) fn step(control: &Arc<Inner>, unplaced: &mut HashSet<VersionId>) {
+/// `unplaced` are the versions that found no room lately: told once.
+pub(super) fn step(control: &Arc<Inner>, unplaced: &mut Unplaced) {
     let now = Timestamp::now();
     let cpus = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
     let host = Capacity { memory: control.settings.memory_mb << 20, cpus, accelerators: 0 };
     let loads: Vec<_> =
         interesting(control).into_iter().map(|(id, place)| load(control, id, place.as_ref(), now)).collect();
-    let mut still_unplaced = HashSet::new();
     for action in plan(now, &host, &loads) {
         if let Action::CannotPlace { version, why } = &action {
-            still_unplaced.insert(*version);
-            if !unplaced.contains(version) {
-                tracing::warn!(%version, why, "an instance finds no room");
-            }
+            unplaced.tell(control, *version, why, now);
             refuse_if_too_large(control, *version, &host);
         }
         act(control, action);
     }
-    *unplaced = still_unplaced;
     show(control);
 }
 
@@ -136,8 +132,7 @@ fn refuse_if_too_large(control: &Inner, id: VersionId, host: &Capacity) {
 /// New code or settings deserve a new try.
 fn forgive_older(of_version: &mut OfVersion, generation: u64) {
     if of_version.failed_generation < generation {
-        of_version.failures = 0;
-        of_version.failed_at = None;
+        of_version.forgive();
     }
 }
 
@@ -219,11 +214,6 @@ fn act(control: &Arc<Inner>, action: Action) {
         Action::CannotPlace { .. } => {
             metrics::counter!("modelyard_instances_unplaced").increment(1);
         }
-        Action::GiveUp { version } => {
-            let reason = control.fleet.look(|fleet| fleet.get(&version).map(|it| it.failure.clone()));
-            if let (Some(lane), Some(reason)) = (control.lanes.get(version), reason) {
-                lane.refuse_waiting(&reason);
-            }
-        }
+        Action::GiveUp { version } => control.give_up(version),
     }
 }

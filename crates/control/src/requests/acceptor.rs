@@ -2,18 +2,19 @@
 //!
 //! What it has taken goes on when its caller goes away: the rows are written, and run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use modelyard_dispatch::Lane;
-use modelyard_store::{Request, idempotency, requests};
-use modelyard_types::{Error, RequestId, Result, Timestamp, VersionId};
+use modelyard_dispatch::{Class, Lane};
+use modelyard_store::{Request, idempotency, requests, versions};
+use modelyard_types::{Error, Kind, RequestId, Result, Timestamp, VersionId};
 use tokio::sync::{Notify, oneshot};
 
 use super::feeding::{HUNGRY, LiveParts};
 use super::recorder::Row;
 use super::request::LiveRequest;
+use super::room::Permit;
 use crate::Inner;
 use crate::loops::caught;
 
@@ -25,27 +26,37 @@ const MOST_WAITING: usize = 100_000;
 pub(super) const KEY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Room in a version's queue, given back unless the rows come to be.
-pub(super) struct Reserved {
+pub(crate) struct Reserved {
     lane: Arc<Lane>,
+    class: Class,
     count: usize,
 }
 
 impl Reserved {
+    /// Room for batch requests.
     pub(super) fn new(lane: &Arc<Lane>, count: usize) -> Result<Self> {
         lane.reserve(count).map_err(super::refused)?;
-        Ok(Self { lane: lane.clone(), count })
+        Ok(Self { lane: lane.clone(), class: Class::Batch, count })
+    }
+
+    /// A place for a direct request.
+    pub(super) fn direct(lane: &Arc<Lane>) -> Result<Self> {
+        lane.reserve_direct().map_err(super::refused)?;
+        Ok(Self { lane: lane.clone(), class: Class::Direct, count: 1 })
     }
 
     /// The rows are there, and wait.
-    fn keep(mut self) {
+    pub(super) fn keep(mut self) {
         self.count = 0;
     }
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        if self.count > 0 {
-            self.lane.come_in(self.count);
+        match self.class {
+            _ if self.count == 0 => {}
+            Class::Batch => self.lane.come_in(self.count),
+            Class::Direct => self.lane.release_direct(),
         }
     }
 }
@@ -55,8 +66,17 @@ pub(super) struct Wish {
     pub(super) rows: Vec<Row>,
     /// What runs the rows.
     pub(super) run: Run,
-    pub(super) reserved: Option<Reserved>,
+    pub(super) reserved: Reserved,
     pub(super) key: Option<idempotency::Key>,
+    /// Held until the rows are written, also when the caller has left.
+    pub(super) permit: Permit,
+}
+
+impl Wish {
+    /// The version of its rows, which is the same for all.
+    fn version(&self) -> Option<VersionId> {
+        self.rows.first().map(|(request, _)| request.version_id)
+    }
 }
 
 /// How rows run once they are there, whether or not somebody still waits for it.
@@ -65,6 +85,16 @@ pub(super) enum Run {
     Queued(LiveParts),
     /// A direct request goes to its lane.
     Direct(Arc<LiveRequest>),
+}
+
+/// What a transaction did for a wish.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Written,
+    /// Nothing: its key is taken.
+    KeyTaken,
+    /// Nothing: its version was deleted meanwhile.
+    VersionGone,
 }
 
 impl Run {
@@ -114,10 +144,10 @@ impl Acceptor {
         accepted.await.map_err(|_| Error::Unavailable("The server is stopping".into()))?
     }
 
-    /// Whether somebody waits.
+    /// How many wishes wait.
     #[cfg(test)]
-    pub(super) fn waits(&self) -> bool {
-        !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    pub(super) fn waits(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Writes for ever; the one task that does.
@@ -152,8 +182,8 @@ async fn write(control: &Arc<Inner>, group: Vec<Waiting>) {
     control.arriving.add(claimed.iter().copied());
     let written = caught(commit(control, &wishes)).await;
     let refusal = match written {
-        Ok(taken) => {
-            after(control, wishes, dones, &taken);
+        Ok(done) => {
+            after(control, wishes, dones, &done);
             return claimed.into_iter().for_each(|id| control.arriving.remove(id));
         }
         Err(refusal) => refusal,
@@ -199,40 +229,51 @@ fn claim_at_once(control: &Inner, wishes: &mut [Wish]) -> Vec<RequestId> {
     claimed
 }
 
-/// Writes all wishes in one transaction; says which were not, because their key is taken.
-async fn commit(control: &Inner, wishes: &[Wish]) -> Result<Vec<bool>> {
+/// Writes all wishes in one transaction; says what became of each.
+async fn commit(control: &Inner, wishes: &[Wish]) -> Result<Vec<Done>> {
     let mut tx = control.store.begin().await?;
-    let mut taken = Vec::with_capacity(wishes.len());
+    let mut done = Vec::with_capacity(wishes.len());
     let valid_since = Timestamp::now().minus(KEY_LIFE);
+    // Rows of a version that was deleted since they were checked would be nobody's.
+    let asked: HashSet<VersionId> = wishes.iter().filter_map(Wish::version).collect();
+    let there = versions::existing(&mut tx, &asked.into_iter().collect::<Vec<_>>()).await?;
     for wish in wishes {
-        taken.push(match &wish.key {
-            Some(key) => !idempotency::insert(&mut tx, key, valid_since).await?,
-            None => false,
+        done.push(match &wish.key {
+            _ if wish.version().is_some_and(|version| !there.contains(&version)) => Done::VersionGone,
+            Some(key) if !idempotency::insert(&mut tx, key, valid_since).await? => Done::KeyTaken,
+            _ => Done::Written,
         });
     }
-    let written = wishes.iter().zip(&taken).filter(|(_, taken)| !**taken);
+    let written = wishes.iter().zip(&done).filter(|(_, done)| **done == Done::Written);
     let rows: Vec<&Row> = written.flat_map(|(wish, _)| &wish.rows).collect();
     requests::insert_many(&mut tx, &rows).await?;
     fail::fail_point!("acceptor-before-commit");
     tx.commit().await?;
     fail::fail_point!("acceptor-after-commit");
-    Ok(taken)
+    Ok(done)
 }
 
 /// Answers the callers, and runs what was claimed at once.
-fn after(control: &Arc<Inner>, wishes: Vec<Wish>, dones: Vec<oneshot::Sender<Result<Accepted>>>, taken: &[bool]) {
-    for ((wish, done), taken) in wishes.into_iter().zip(dones).zip(taken) {
-        if *taken {
-            let _ = done.send(Ok(Accepted::KeyTaken));
+fn after(control: &Arc<Inner>, wishes: Vec<Wish>, dones: Vec<oneshot::Sender<Result<Accepted>>>, came: &[Done]) {
+    for ((wish, done), came) in wishes.into_iter().zip(dones).zip(came) {
+        let refused = match came {
+            Done::Written => None,
+            Done::KeyTaken => Some(Ok(Accepted::KeyTaken)),
+            Done::VersionGone => Some(Err(Error::NotFound(Kind::DeploymentVersion))),
+        };
+        if let Some(refused) = refused {
+            let _ = done.send(refused);
             continue;
         }
-        if let Some(reserved) = wish.reserved {
-            reserved.keep();
-        }
         let made = wish.rows.iter().map(|(request, _)| request.clone()).collect();
+        // What runs at once takes room of its own.
+        drop(wish.permit);
         match wish.run {
-            Run::Queued(parts) => run(control, &parts, wish.rows),
-            Run::Direct(live) => control.run_written(&live),
+            Run::Queued(parts) => {
+                wish.reserved.keep();
+                run(control, &parts, wish.rows);
+            }
+            Run::Direct(live) => control.run_written(&live, wish.reserved),
         }
         let _ = done.send(Ok(Accepted::New(made)));
     }
@@ -240,8 +281,11 @@ fn after(control: &Arc<Inner>, wishes: Vec<Wish>, dones: Vec<oneshot::Sender<Res
 
 /// Brings rows that were claimed at once into their lane; the others wait for the feeder.
 fn run(control: &Arc<Inner>, parts: &LiveParts, rows: Vec<Row>) {
-    let claimed = rows.first().is_some_and(|(request, _)| request.life != 0);
-    if !claimed {
+    let Some((first, _)) = rows.first() else { return };
+    if first.life == 0 {
+        if first.priority == 0 {
+            control.urgent.add(parts.version.id);
+        }
         return control.nudges.feeding.notify_one();
     }
     for row in rows {

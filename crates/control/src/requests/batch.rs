@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use modelyard_store::idempotency::Key;
 use modelyard_store::{Request, RequestData, requests};
 use modelyard_types::fields::check_depth;
 use modelyard_types::requests::{RequestKind, RequestStatus};
@@ -12,10 +13,12 @@ use serde_json::value::RawValue;
 
 use super::acceptor::{Accepted, Reserved, Run, Wish};
 use super::feeding::LiveParts;
-use super::idempotency::Repeatable;
+use super::idempotency::{Repeatable, version_then};
 use super::inputs::{self, MAX_ITEMS, TEXT};
-use super::recorder::{Row, spill};
-use super::{place, ready};
+use super::recorder::Row;
+use super::room::Permit;
+use super::storing::spill;
+use super::{deployment_of, ready, version_of};
 use crate::access::Actor;
 use crate::catalogue::ProjectSnapshot;
 use crate::{Control, Inner};
@@ -35,6 +38,8 @@ pub struct BatchRequest {
     pub priority: u8,
     /// By which a repeated call finds the first.
     pub key: Option<String>,
+    /// Its room in memory, from [`Control::room`].
+    pub permit: Permit,
 }
 
 /// Batch requests that were accepted.
@@ -58,17 +63,21 @@ impl Control {
         new: BatchRequest,
     ) -> Result<BatchAnswer> {
         let named = version;
-        let (deployment, version) = place(project, deployment, version)?;
-        ready(project, &deployment, &version)?;
-        let payloads = payloads(&deployment, &new)?;
-        let answer =
-            |requests| BatchAnswer { requests, deployment: deployment.name.clone(), version: version.name.clone() };
+        let deployment = deployment_of(project, deployment)?;
+        let before = |first: Key| -> Result<BatchAnswer> {
+            let version = version_then(project, &deployment, named, &first)?;
+            Ok(BatchAnswer { requests: first.requests()?, deployment: deployment.name.clone(), version })
+        };
+        // Before anything is checked: a repeat gets the first answer, whatever has changed since.
         let repeatable = Repeatable::of(actor, project, &deployment, named, &new);
         if let Some(repeatable) = &repeatable
             && let Some(first) = repeatable.find(self).await?
         {
-            return Ok(answer(first.requests()?));
+            return before(first);
         }
+        let version = version_of(&deployment, named)?;
+        ready(project, &deployment, &version)?;
+        let payloads = payloads(&deployment, &new)?;
         let reserved = Reserved::new(&version.lane, payloads.len())?;
         let parts = LiveParts { deployment: deployment.clone(), version: version.clone() };
         let mut rows = Vec::with_capacity(payloads.len());
@@ -76,18 +85,20 @@ impl Control {
             rows.push(self.0.batch_row(actor, project, &parts, &new, payload, flags));
         }
         let objects = self.0.store_large(&mut rows).await?;
-        let key = repeatable.as_ref().map(|it| it.key(rows.iter().map(|(request, _)| request.id)));
-        let wish = Wish { rows, run: Run::Queued(parts), reserved: Some(reserved), key };
+        let key = repeatable.as_ref().map(|it| it.key(version.id, rows.iter().map(|(request, _)| request.id)));
+        let wish = Wish { rows, run: Run::Queued(parts), reserved, key, permit: new.permit };
         let accepted = self.0.acceptor.accept(wish).await;
         // After an internal error nobody knows whether the rows came to be; then cleaning finds out.
         if !matches!(accepted, Ok(Accepted::New(_)) | Err(Error::Internal(_) | Error::Unavailable(_))) {
             self.0.drop_objects(objects).await;
         }
         match (accepted?, repeatable) {
-            (Accepted::New(made), _) => Ok(answer(made.into_iter().map(|request| request.id).collect())),
+            (Accepted::New(made), _) => {
+                let requests = made.into_iter().map(|request| request.id).collect();
+                Ok(BatchAnswer { requests, deployment: deployment.name.clone(), version: version.name.clone() })
+            }
             (Accepted::KeyTaken, Some(repeatable)) => {
-                let first = repeatable.find(self).await?.ok_or_else(super::idempotency::vanished)?;
-                Ok(answer(first.requests()?))
+                before(repeatable.find(self).await?.ok_or_else(super::idempotency::vanished)?)
             }
             (Accepted::KeyTaken, None) => {
                 Err(Error::internal("accepting requests", "a key is taken that was not given"))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use modelyard_store::leftovers::{self, Leftover};
-use modelyard_store::requests::{self, Ending};
+use modelyard_store::requests::{self, Ending, Portion};
 use modelyard_store::{Life, Request, Tx};
 use modelyard_types::audit::AuditAction;
 use modelyard_types::requests::{RequestKind, RequestStatus};
@@ -15,7 +15,7 @@ use crate::catalogue::{DeploymentSnapshot, ProjectSnapshot};
 use crate::{Control, Inner};
 
 /// Waiting requests that are called off in one transaction.
-const STEP: i64 = 1_000;
+const STEP: usize = 1_000;
 
 /// Where requests are looked for: those of a deployment, or of one of its versions.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ impl Among {
 
 impl Control {
     /// Calls requests off: those that wait at once, those that run once their process gave way. All or none: one that is
-    /// not there, or has ended, refuses the call.
+    /// not there, or has ended, refuses the call. When this returns the database knows.
     pub async fn cancel_requests(&self, project: &Arc<ProjectSnapshot>, among: Among, ids: &[RequestId]) -> Result<()> {
         for (request, _) in self.find_requests(project, among, ids).await? {
             if request.status.is_final() {
@@ -50,10 +50,11 @@ impl Control {
         for id in ids {
             self.cancel_one(*id).await?;
         }
-        Ok(())
+        self.0.recorder.catch_up().await
     }
 
-    /// Calls off all requests of a version that stand at a status: `pending` or `processing`.
+    /// Calls off all requests of a version that stand at a status: `pending` or `processing`. When this returns the database
+    /// knows.
     pub async fn cancel_all(&self, version: VersionId, status: RequestStatus) -> Result<()> {
         if status == RequestStatus::Pending {
             while self.cancel_waiting(version).await? {}
@@ -74,25 +75,24 @@ impl Control {
                 self.cancel_one(request.id).await?;
             }
         }
-        Ok(())
+        self.0.recorder.catch_up().await
     }
 
     /// Calls off some requests of a version that no server has claimed; says whether there may be more.
     async fn cancel_waiting(&self, version: VersionId) -> Result<bool> {
         let life = self.0.settings.life;
         let mut tx = self.store().begin().await?;
-        let claimed = requests::claim(&mut tx, version, life, STEP).await?;
+        let claimed = requests::claim(&mut tx, version, life, Portion::of(STEP)).await?;
         end_cancelled(&mut tx, claimed.iter().map(|(request, data)| ending(request, data, life))).await?;
         tx.commit().await?;
         if let Some(lane) = self.0.lanes.get(version) {
             lane.come_in(claimed.len());
         }
-        Ok(claimed.len() as i64 == STEP)
+        Ok(claimed.len() == STEP)
     }
 
     async fn cancel_one(&self, id: RequestId) -> Result<()> {
-        if let Some(live) = self.0.live.get(id) {
-            live.cancel();
+        if self.0.live.get(id).is_some_and(|live| live.cancel()) {
             return Ok(());
         }
         let life = self.0.settings.life;
@@ -109,7 +109,9 @@ impl Control {
         {
             lane.come_in(1);
         }
-        if let Some(live) = self.0.live.get(id) {
+        if !self.0.arriving.call_off(id)
+            && let Some(live) = self.0.live.get(id)
+        {
             live.cancel();
         }
         Ok(())
@@ -126,9 +128,13 @@ impl Control {
     ) -> Result<()> {
         self.find_requests(project, among, ids).await?;
         for id in ids {
-            match self.0.live.get(*id) {
-                Some(live) => live.delete(),
-                None => self.cancel_one(*id).await?,
+            if self.0.live.get(*id).is_some_and(|live| live.delete()) {
+                continue;
+            }
+            self.cancel_one(*id).await?;
+            if let Some(live) = self.0.live.get(*id) {
+                // It came in meanwhile.
+                live.delete();
             }
         }
         self.0.recorder.catch_up().await?;

@@ -8,12 +8,14 @@ use modelyard_store::{Request, RequestData, idempotency};
 use modelyard_types::{Error, RequestId, Result};
 use tokio::sync::oneshot;
 
-use super::acceptor::{Accepted, Run, Wish};
+use super::acceptor::{Accepted, Reserved, Run, Wish};
+use super::data::Data;
 use super::feeding::LiveParts;
 use super::idempotency::Repeatable;
 use super::inputs::{self, TEXT};
 use super::request::{Ended, LiveRequest, NewRequest};
-use super::{idempotency as keys, place, ready, refused};
+use super::room::Permit;
+use super::{deployment_of, idempotency as keys, ready, refused, version_of};
 use crate::access::Actor;
 use crate::catalogue::ProjectSnapshot;
 use crate::{Control, Inner};
@@ -30,6 +32,8 @@ pub struct DirectRequest {
     pub priority: u8,
     /// By which a repeated call finds the first.
     pub key: Option<String>,
+    /// Its room in memory, from [`Control::room`].
+    pub permit: Permit,
 }
 
 /// The answer to a direct request.
@@ -42,6 +46,8 @@ pub struct Answer {
     pub version: Arc<str>,
     /// How it ended, with what came out.
     pub ended: Ended,
+    /// What came out, when that has to be read from where it is kept; `ended` has no result then.
+    pub kept: Option<Data>,
     /// The time limit it had, in seconds.
     pub timeout: i64,
 }
@@ -59,10 +65,13 @@ enum Beginning {
     Before(idempotency::Key),
 }
 
-/// How long a request waits for room to be recorded before it is refused.
-const ROOM_WITHIN: Duration = Duration::from_secs(10);
-
 impl Control {
+    /// Room in memory for a direct request or a call that makes batch requests, with a body of that many bytes: to be taken
+    /// before the body is read. Refused when there is none for 10 seconds.
+    pub async fn room(&self, body: usize) -> Result<Permit> {
+        self.0.room.permit(body).await
+    }
+
     /// Runs a request and waits for its end. It goes on when the caller stops waiting.
     pub async fn direct_request(
         &self,
@@ -72,21 +81,44 @@ impl Control {
         version: Option<&str>,
         new: DirectRequest,
     ) -> Result<Answer> {
-        let named = version;
-        let (deployment, version) = place(project, deployment, version)?;
-        ready(project, &deployment, &version)?;
-        let repeatable = Repeatable::of(actor, project, &deployment, named, &new);
-        let timeout = new.timeout;
-        let parts = LiveParts { deployment: deployment.clone(), version: version.clone() };
-        let (id, ended) = match self.begin_once(actor, project, &parts, new, repeatable, false).await? {
-            Beginning::Now(Begun { live, end }) => {
-                let id = live.id;
-                drop(live);
-                (id, end.await.map_err(|_| Error::Unavailable("The server is stopping".into()))?)
-            }
-            Beginning::Before(key) => self.first_end(&key, Duration::from_secs(timeout.unsigned_abs())).await?,
+        let deployment = deployment_of(project, deployment)?;
+        let repeatable = Repeatable::of(actor, project, &deployment, version, &new);
+        let (timeout, has_key) = (new.timeout, repeatable.is_some());
+        // Before anything is checked: a repeat gets the first answer, whatever has changed since.
+        let before = match &repeatable {
+            Some(repeatable) => repeatable.find(self).await?,
+            None => None,
         };
-        Ok(Answer { id, deployment: deployment.name.clone(), version: version.name.clone(), ended, timeout })
+        let beginning = match before {
+            Some(key) => {
+                // The first has room of its own, and may run for long.
+                drop(new);
+                Beginning::Before(key)
+            }
+            None => {
+                let version = version_of(&deployment, version)?;
+                ready(project, &deployment, &version)?;
+                let parts = LiveParts { deployment: deployment.clone(), version };
+                self.begin_once(actor, project, &parts, new, repeatable, false).await?
+            }
+        };
+        let (id, version, ended, kept) = match beginning {
+            Beginning::Now(Begun { live, end }) => {
+                let (id, version) = (live.id, live.version.name.clone());
+                drop(live);
+                let ended = end.await.map_err(|_| Error::Unavailable("The server is stopping".into()))?;
+                if has_key {
+                    self.end_is_kept(id).await?;
+                }
+                (id, version, ended, None)
+            }
+            Beginning::Before(key) => {
+                let version = keys::version_then(project, &deployment, version, &key)?;
+                let (id, ended, kept) = self.first_end(&key, Duration::from_secs(timeout.unsigned_abs())).await?;
+                (id, version, ended, kept)
+            }
+        };
+        Ok(Answer { id, deployment: deployment.name.clone(), version, ended, kept, timeout })
     }
 
     /// Begins a request whose updates the caller reads, if it `leads`.
@@ -113,7 +145,7 @@ impl Control {
         leads: bool,
     ) -> Result<Beginning> {
         let (body, flags) = inputs::check(&parts.deployment, new.body, new.text)?;
-        let permit = self.0.recorder.permit(body.len(), ROOM_WITHIN).await?;
+        self.0.room.is_fair(&parts.version.lane)?;
         let request = Request {
             timeout: new.timeout,
             input_plain: flags & TEXT != 0,
@@ -131,7 +163,7 @@ impl Control {
             key_hash: repeatable.as_ref().map(Repeatable::key_hash),
             recorded: repeatable.is_some(),
             answer: Some(sender),
-            permit: Some(permit),
+            permit: new.permit,
         };
         let live = LiveRequest::new(new, &self.0);
         if leads {
@@ -142,7 +174,7 @@ impl Control {
             return Ok(before.map_or(Beginning::Now(Begun { live, end }), Beginning::Before));
         }
         self.0.live.insert(live.clone());
-        if let Err(refusal) = parts.version.lane.submit(live.job()) {
+        if let Err(refusal) = live.come_into_lane() {
             self.0.live.remove(live.id);
             return Err(refused(refusal));
         }
@@ -152,13 +184,12 @@ impl Control {
     /// Writes the row of a request under its key, and then runs it, also when its caller has gone by then; gives the key when
     /// it was taken.
     async fn write_first(&self, repeatable: &Repeatable, live: &Arc<LiveRequest>) -> Result<Option<idempotency::Key>> {
-        if let Some(before) = repeatable.find(self).await? {
-            return Ok(Some(before));
-        }
-        let key = repeatable.key(std::iter::once(live.id));
+        // Refused before there is a row: a key stands only for what was accepted.
+        let reserved = Reserved::direct(&live.version.lane)?;
+        let key = repeatable.key_of_direct(&live.request);
         // The data follows with its end, or when it runs long.
         let rows = vec![(live.request.clone(), RequestData::default())];
-        let wish = Wish { rows, run: Run::Direct(live.clone()), reserved: None, key: Some(key) };
+        let wish = Wish { rows, run: Run::Direct(live.clone()), reserved, key: Some(key), permit: Permit::default() };
         match self.0.acceptor.accept(wish).await? {
             Accepted::New(_) => Ok(None),
             Accepted::KeyTaken => Ok(Some(repeatable.find(self).await?.ok_or_else(keys::vanished)?)),
@@ -167,10 +198,10 @@ impl Control {
 }
 
 impl Inner {
-    /// Runs a direct request whose row is there.
-    pub(super) fn run_written(&self, live: &Arc<LiveRequest>) {
+    /// Runs a direct request whose row is there, in the place that was kept for it.
+    pub(super) fn run_written(&self, live: &Arc<LiveRequest>, place: Reserved) {
         self.live.insert(live.clone());
-        if let Err(refusal) = live.version.lane.submit(live.job()) {
+        if let Err(refusal) = live.come_to_place(place) {
             live.fail(refusal.to_string());
         }
     }

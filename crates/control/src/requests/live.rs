@@ -1,7 +1,8 @@
-//! The table of requests that have not ended: what get and list show beside the rows of those that have.
+//! The table of requests that have not ended, or whose end is not in the hands of the recorder yet: what get and list show
+//! beside the rows of the others.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use modelyard_types::RequestId;
 
@@ -26,6 +27,14 @@ impl Live {
     /// Removes a request; its record must have been handed to the recorder before.
     pub(crate) fn remove(&self, id: RequestId) {
         self.shard(id, |table| table.remove(&id));
+    }
+
+    /// Removes a request unless another claim of it has taken its place.
+    pub(crate) fn remove_this(&self, request: &LiveRequest) {
+        self.shard(request.id, |table| {
+            let is_this = table.get(&request.id).is_some_and(|it| std::ptr::eq(it.as_ref(), request));
+            if is_this { table.remove(&request.id) } else { None }
+        });
     }
 
     /// The request of this id.
@@ -59,20 +68,46 @@ impl Live {
     }
 }
 
-/// Batch requests that were claimed, or are about to be, and are not in the table of live ones yet.
+/// Batch requests that were claimed, or are about to be, and are not in the table of live ones yet; and whether somebody
+/// called them off since.
 #[derive(Default)]
-pub(crate) struct Arriving(Mutex<HashSet<RequestId>>);
+pub(crate) struct Arriving(Mutex<HashMap<RequestId, bool>>);
 
 impl Arriving {
     pub(crate) fn add(&self, ids: impl Iterator<Item = RequestId>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
+        self.lock().extend(ids.map(|id| (id, false)));
     }
 
     pub(crate) fn remove(&self, id: RequestId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.lock().remove(&id);
+    }
+
+    /// Lets one of these `enter` the table of live ones, unless it was called off; says whether it did. Whoever calls it off
+    /// finds it in one of the two at every moment.
+    pub(crate) fn leave(&self, id: RequestId, enter: impl FnOnce()) -> bool {
+        let mut arriving = self.lock();
+        let called_off = arriving.remove(&id).unwrap_or(false);
+        if !called_off {
+            enter();
+        }
+        !called_off
+    }
+
+    /// Calls one off: it ends instead of coming in. Says whether it is one of these.
+    pub(crate) fn call_off(&self, id: RequestId) -> bool {
+        self.lock().get_mut(&id).map(|called_off| *called_off = true).is_some()
+    }
+
+    /// Whether one was called off.
+    pub(crate) fn is_called_off(&self, id: RequestId) -> bool {
+        self.lock().get(&id).copied().unwrap_or(false)
     }
 
     pub(crate) fn holds(&self, id: RequestId) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+        self.lock().contains_key(&id)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<RequestId, bool>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,14 +3,19 @@
 mod acceptor;
 mod batch;
 mod cancel;
+mod data;
 mod direct;
 pub(crate) mod feeding;
+mod giving_up;
 mod idempotency;
 mod inputs;
+mod lists;
 mod live;
 mod outputs;
 mod recorder;
 mod request;
+mod room;
+mod storing;
 mod stream;
 mod updates;
 mod view;
@@ -24,13 +29,18 @@ use modelyard_types::{Error, Kind, Result};
 pub(crate) use acceptor::Acceptor;
 pub use batch::{BatchAnswer, BatchRequest};
 pub use cancel::Among;
+pub use data::Data;
 pub use direct::{Answer, DirectRequest};
+pub use lists::RequestFilter;
 pub(crate) use live::{Arriving, Live};
 pub(crate) use recorder::Recorder;
 pub use request::Ended;
 use request::LiveRequest;
+pub use room::Permit;
+pub(crate) use room::Room;
+pub(crate) use storing::Storing;
 pub use stream::{Streamed, Updating};
-pub use view::{Output, RequestFilter, RequestView};
+pub use view::RequestView;
 
 use crate::catalogue::{DeploymentSnapshot, ProjectSnapshot, VersionSnapshot};
 
@@ -62,7 +72,16 @@ fn place(
     deployment: &str,
     version: Option<&str>,
 ) -> Result<(Arc<DeploymentSnapshot>, Arc<VersionSnapshot>)> {
-    let deployment = project.deployments.get(deployment).ok_or(Error::NotFound(Kind::Deployment))?;
+    let deployment = deployment_of(project, deployment)?;
+    let version = version_of(&deployment, version)?;
+    Ok((deployment, version))
+}
+
+fn deployment_of(project: &ProjectSnapshot, name: &str) -> Result<Arc<DeploymentSnapshot>> {
+    Ok(project.deployments.get(name).ok_or(Error::NotFound(Kind::Deployment))?.clone())
+}
+
+fn version_of(deployment: &DeploymentSnapshot, version: Option<&str>) -> Result<Arc<VersionSnapshot>> {
     let version = match version.or(deployment.default_version.as_deref()) {
         Some(version) => deployment.versions.get(version).ok_or(Error::NotFound(Kind::DeploymentVersion))?,
         None => {
@@ -72,7 +91,7 @@ fn place(
             )));
         }
     };
-    Ok((deployment.clone(), version.clone()))
+    Ok(version.clone())
 }
 
 /// What callers read of a version that may have no instance.

@@ -1,30 +1,26 @@
-//! The recorder: writes requests down in groups, off their callers' path.
+//! The recorder: writes requests down in groups, off their callers' path. It writes rows and nothing else: large data is
+//! [stored](super::storing) before.
 //!
-//! It is bounded by permits: a request takes one before it starts and gives it back when its record is committed, so
-//! there is always room for a record, and when the database is slow new requests wait. Records are never dropped, but
-//! for one that the database refuses for what is in it: it would hold up all others for ever.
+//! It is bounded by the [permits](super::room) of the requests: a record holds that of its request until it is committed,
+//! so when the database is slow new requests wait. Records are never dropped, but for one that the database refuses for
+//! what is in it: it would hold up all others for ever.
 
 mod group;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use modelyard_objects::Objects;
+use bytes::Bytes;
 use modelyard_store::requests::{Ending, Release, Start};
 use modelyard_store::{Request, RequestData, Store};
 use modelyard_types::requests::RequestStatus;
 use modelyard_types::{Error, ProjectId, RequestId, Result};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
-pub(super) use group::{MAX_INLINE, spill};
-
+use super::room::Permit;
 use crate::loops::caught;
 
-/// What all requests that run or wait to be written may weigh, in KiB: a request weighs its body and [`BASE_WEIGHT`].
-const ROOM: u32 = 1 << 20;
-/// What a request weighs beside its body, in KiB; it bounds their number.
-const BASE_WEIGHT: u32 = 16;
 /// How long readers wait for what is on its way to the database.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many records one transaction takes.
@@ -32,35 +28,80 @@ const GROUP: usize = 1_000;
 /// How long a record may wait for company.
 const LINGER: Duration = Duration::from_millis(10);
 
-pub(super) type Row = (Request, RequestData);
-/// Room for a request, given back when nothing of it is left to write.
-pub(crate) type Permit = OwnedSemaphorePermit;
+/// Data, results and updates above this are objects, not rows.
+pub(super) const MAX_INLINE: usize = 64 << 10;
 
-/// The only trace of a request that keeps nothing: its end stands with the key it was made with.
+pub(super) type Row = (Request, RequestData);
+
+/// What becomes of the key of a request that leaves no trace.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyEnd {
     pub(crate) project: ProjectId,
     pub(crate) key_hash: [u8; 32],
-    pub(crate) status: RequestStatus,
+    /// Its end, the only trace of it; nothing when it did not begin: then the key goes too, and is free for a repeat.
+    pub(crate) status: Option<RequestStatus>,
 }
 
 /// Something to write down.
 pub(crate) enum Record {
     /// The direct request as it stands; replaces an earlier record of it.
-    Put(Box<Row>, Option<Permit>),
+    Put(Box<Row>, Permit),
     /// The request leaves no trace, though an earlier record of it was written.
-    Forget(RequestId, Option<KeyEnd>, Option<Permit>),
+    Forget(RequestId, Option<KeyEnd>, Permit),
     /// Work on a batch request has begun.
     Start(Start),
+    /// A batch request was called off and has not ended: whatever happens to this server, it does not run again.
+    CallOff(RequestId),
     /// A batch request ended.
-    End(Box<Ending>, Option<Permit>),
+    End(Box<Ending>, Permit),
     /// A batch request goes back to the queue.
-    Release(Release, Option<Permit>),
+    Release(Release, Permit),
+}
+
+impl Record {
+    /// Its data, each with the key of the object that it becomes when it is large: that has to be done before the record is
+    /// handed over.
+    pub(super) fn data(&mut self) -> Vec<(&mut Option<Bytes>, &mut Option<String>)> {
+        match self {
+            Record::Put(row, _) => {
+                let data = &mut row.1;
+                vec![
+                    (&mut data.request_data, &mut data.request_key),
+                    (&mut data.result, &mut data.result_key),
+                    (&mut data.updates, &mut data.updates_key),
+                ]
+            }
+            Record::End(ending, _) => {
+                vec![(&mut ending.result, &mut ending.result_key), (&mut ending.updates, &mut ending.updates_key)]
+            }
+            Record::Forget(..) | Record::Start(_) | Record::CallOff(_) | Record::Release(..) => Vec::new(),
+        }
+    }
+
+    /// Whether some of its data has to become an object.
+    pub(super) fn is_large(&self) -> bool {
+        let data = match self {
+            Record::Put(row, _) => [&row.1.request_data, &row.1.result, &row.1.updates],
+            Record::End(ending, _) => [&None, &ending.result, &ending.updates],
+            Record::Forget(..) | Record::Start(_) | Record::CallOff(_) | Record::Release(..) => return false,
+        };
+        data.into_iter().flatten().any(|data| data.len() > MAX_INLINE)
+    }
+
+    /// The permit, once the record is not needed.
+    pub(super) fn into_permit(self) -> Permit {
+        match self {
+            Record::Put(_, permit)
+            | Record::Forget(.., permit)
+            | Record::End(_, permit)
+            | Record::Release(_, permit) => permit,
+            Record::Start(_) | Record::CallOff(_) => Permit::default(),
+        }
+    }
 }
 
 /// Takes records from anybody; one task writes them.
 pub(crate) struct Recorder {
-    room: Arc<Semaphore>,
     waiting: Mutex<Vec<Record>>,
     nudge: Notify,
     hurry: Notify,
@@ -71,54 +112,11 @@ pub(crate) struct Recorder {
 impl Recorder {
     pub(crate) fn new() -> Self {
         Self {
-            room: Arc::new(Semaphore::new(ROOM as usize)),
             waiting: Mutex::default(),
             nudge: Notify::new(),
             hurry: Notify::new(),
             taken: AtomicU64::new(0),
             written: watch::Sender::new(0),
-        }
-    }
-
-    /// Room for a request with a body of that many bytes, and its record; waits as long as `patience` lasts.
-    pub(crate) async fn permit(&self, body: usize, patience: Duration) -> Result<Permit> {
-        let weight = weight(body);
-        if let Ok(permit) = self.room.clone().try_acquire_many_owned(weight) {
-            return Ok(permit);
-        }
-        let full = || Error::Unavailable("Too many requests are in work or wait to be written down".into());
-        match tokio::time::timeout(patience, self.room.clone().acquire_many_owned(weight)).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(full()),
-        }
-    }
-
-    /// Room for a batch request, if more than half of all is free: the rest is for callers who wait.
-    pub(crate) fn spare_permit(&self, body: usize) -> Option<Permit> {
-        if self.room.available_permits() <= (ROOM / 2) as usize {
-            return None;
-        }
-        self.room.clone().try_acquire_many_owned(weight(body)).ok()
-    }
-
-    /// Room for so many KiB more, if there is any.
-    pub(crate) fn more_room(&self, kib: u32) -> Option<Permit> {
-        self.room.clone().try_acquire_many_owned(kib).ok()
-    }
-
-    /// A permit for what came out, too, when it is large. That is in memory already, so it takes what room there is; new
-    /// requests wait for theirs until it is written.
-    pub(crate) fn heavier(&self, permit: Option<Permit>, more: usize) -> Option<Permit> {
-        if more <= MAX_INLINE {
-            return permit;
-        }
-        let there = u32::try_from(self.room.available_permits()).unwrap_or(ROOM);
-        match (permit, self.more_room(weight(more).min(there))) {
-            (Some(mut permit), Some(more)) => {
-                permit.merge(more);
-                Some(permit)
-            }
-            (permit, more) => permit.or(more),
         }
     }
 
@@ -155,8 +153,14 @@ impl Recorder {
         self.barrier(PATIENCE).await
     }
 
+    /// Whether somebody waits for what is on its way.
+    #[cfg(test)]
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.written.receiver_count() > 0
+    }
+
     /// Writes for ever; the one task that does. `tidy` is woken when objects are left to be removed.
-    pub(crate) async fn run(&self, store: &Store, objects: &Objects, tidy: &Notify) {
+    pub(crate) async fn run(&self, store: &Store, tidy: &Notify) {
         loop {
             let records = self.next_group();
             if records.is_empty() {
@@ -164,7 +168,7 @@ impl Recorder {
                 continue;
             }
             let count = records.len() as u64;
-            let written = caught(async { Ok(group::write(store, objects, records).await) });
+            let written = caught(async { Ok(group::write(store, records).await) });
             match written.await {
                 Ok(true) => tidy.notify_one(),
                 Ok(false) => {}
@@ -191,10 +195,6 @@ impl Recorder {
         let rest = waiting.split_off(GROUP);
         std::mem::replace(&mut waiting, rest)
     }
-}
-
-fn weight(body: usize) -> u32 {
-    u32::try_from(body >> 10).unwrap_or(ROOM).saturating_add(BASE_WEIGHT).min(ROOM)
 }
 
 #[cfg(test)]

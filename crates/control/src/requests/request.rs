@@ -16,7 +16,7 @@ use modelyard_types::{RequestId, Timestamp};
 use tokio::sync::oneshot;
 
 use super::inputs::{self, LIST, TEXT, is_list};
-use super::recorder::Permit;
+use super::room::Permit;
 use super::updates::{Reader, Updates};
 use crate::Inner;
 use crate::catalogue::{DeploymentSnapshot, VersionSnapshot};
@@ -57,14 +57,16 @@ struct State {
     /// Whether a row of it is there, or has been handed to the recorder.
     recorded: bool,
     over: bool,
+    /// How it ended, and when.
+    ended: Option<(Ended, Timestamp)>,
     /// Whether it was deleted: it ends without a trace.
     deleted: bool,
-    /// When its process was asked to interrupt it.
+    /// When it was called off, wherever it stood.
     cancelled: Option<Timestamp>,
     answer: Option<oneshot::Sender<Ended>>,
     /// Others who wait for its end.
     listeners: Vec<oneshot::Sender<Ended>>,
-    permit: Option<Permit>,
+    permit: Permit,
 }
 
 /// What a new request is made of.
@@ -81,7 +83,7 @@ pub(crate) struct NewRequest {
     pub(crate) recorded: bool,
     /// Who waits for its end.
     pub(crate) answer: Option<oneshot::Sender<Ended>>,
-    pub(crate) permit: Option<Permit>,
+    pub(crate) permit: Permit,
 }
 
 impl LiveRequest {
@@ -92,6 +94,7 @@ impl LiveRequest {
             retries: new.request.retries,
             recorded: new.recorded,
             over: false,
+            ended: None,
             deleted: false,
             cancelled: None,
             answer: new.answer,
@@ -162,15 +165,22 @@ impl LiveRequest {
         self.lock().status
     }
 
-    /// Tells somebody more of its end; nothing when it has ended already.
+    /// Tells somebody more of its end; nothing when it went back to the queue.
     pub(crate) fn listen(&self) -> Option<oneshot::Receiver<Ended>> {
         let mut state = self.lock();
-        if state.over {
-            return None;
-        }
         let (sender, receiver) = oneshot::channel();
-        state.listeners.push(sender);
+        match &state.ended {
+            Some((ended, _)) => drop(sender.send(ended.clone())),
+            None if state.over => return None,
+            None => state.listeners.push(sender),
+        }
         Some(receiver)
+    }
+
+    /// Whether others wait for its end.
+    #[cfg(test)]
+    pub(crate) fn has_listeners(&self) -> bool {
+        !self.lock().listeners.is_empty()
     }
 
     /// Somebody is going to read its updates and holds the writer back; said before it is submitted.
@@ -180,7 +190,13 @@ impl LiveRequest {
 
     /// Its updates, from the first that is kept. One reader may lead: who said so before.
     pub(super) fn reader(&self, leads: bool) -> Reader {
-        Reader::new(self.updates(false).clone(), leads)
+        // Under the lock, so that its end comes before this or finds what is made here.
+        let state = self.lock();
+        let updates = self.updates(false).clone();
+        if state.over {
+            updates.close();
+        }
+        Reader::new(updates, leads)
     }
 
     fn updates(&self, leads: bool) -> &Arc<Updates> {

@@ -10,9 +10,11 @@ use modelyard_types::{Error, Kind, RequestId, Result};
 use tokio::sync::oneshot;
 
 use super::cancel::Among;
+use super::data::Data;
 use super::direct::Begun;
 use super::feeding::LiveParts;
 use super::request::{Ended, LiveRequest};
+use super::room::Permit;
 use super::updates::{self, Reader};
 use super::{Answer, DirectRequest, place, ready};
 use crate::Control;
@@ -41,6 +43,9 @@ enum Source {
     Kept {
         updates: VecDeque<String>,
         ended: Ended,
+        result: Option<Data>,
+        /// That of the updates.
+        _room: Permit,
     },
     /// It waits in its row, or runs on another server.
     Absent(Control),
@@ -59,8 +64,9 @@ impl Streamed {
     /// The next piece; nothing after the end. A caller that comes back for the next has dealt with the last.
     pub async fn next(&mut self) -> Result<Option<Updating>> {
         while let Source::Absent(control) = &self.source {
+            let control = control.clone();
             tokio::time::sleep(PAUSE).await;
-            self.source = control.clone().source_of(self.id).await?;
+            self.source = control.source_of(self.id).await?;
         }
         Ok(self.next_here().await)
     }
@@ -77,20 +83,20 @@ impl Streamed {
                     Some(end) => end.await.ok(),
                     None => None,
                 };
-                self.end(ended)
+                self.end(ended, None)
             }
-            Source::Kept { updates, ended } => match updates.pop_front() {
+            Source::Kept { updates, ended, result, .. } => match updates.pop_front() {
                 Some(text) => Some(Updating::Update(text.into())),
                 None => {
-                    let ended = ended.clone();
-                    self.end(Some(ended))
+                    let (ended, result) = (ended.clone(), result.take());
+                    self.end(Some(ended), result)
                 }
             },
             Source::Absent(_) | Source::Over => None,
         }
     }
 
-    fn end(&mut self, ended: Option<Ended>) -> Option<Updating> {
+    fn end(&mut self, ended: Option<Ended>, kept: Option<Data>) -> Option<Updating> {
         self.leave();
         let ended = ended.unwrap_or_else(|| super::request::ending::failed("The server is stopping".into()));
         Some(Updating::End(Answer {
@@ -98,6 +104,7 @@ impl Streamed {
             deployment: self.deployment.clone(),
             version: self.version.clone(),
             ended,
+            kept,
             timeout: self.timeout,
         }))
     }
@@ -168,10 +175,22 @@ impl Control {
             return Ok(Source::Absent(self.clone()));
         }
         let data = requests::get_data(self.store(), id).await?.unwrap_or_default();
-        let result = self.bytes_of(data.result, data.result_key).await?;
-        let kept = self.bytes_of(data.updates, data.updates_key).await?;
-        let updates = kept.map(|kept| updates::from_json(&kept)).unwrap_or_default().into();
-        let ended = Ended { status: request.status, result, error_message: request.error_message };
-        Ok(Source::Kept { updates, ended })
+        let result = self.data_of(data.result, data.result_key).await?;
+        let (updates, _room) = self.kept_updates(data.updates, data.updates_key).await?;
+        let ended = Ended { status: request.status, result: None, error_message: request.error_message };
+        Ok(Source::Kept { updates, ended, result, _room })
+    }
+
+    /// Updates that are kept, with the room that they take when they are many.
+    async fn kept_updates(&self, text: Option<Bytes>, key: Option<String>) -> Result<(VecDeque<String>, Permit)> {
+        let (text, room) = match (text, key) {
+            (None, Some(key)) => {
+                let size = self.objects().size(&key).await?;
+                let room = self.room(usize::try_from(size).unwrap_or(usize::MAX)).await?;
+                (Some(self.objects().get(&key).await?), room)
+            }
+            (text, _) => (text, Permit::default()),
+        };
+        Ok((text.map(|text| updates::from_json(&text)).unwrap_or_default().into(), room))
     }
 }

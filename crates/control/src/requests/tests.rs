@@ -1,6 +1,17 @@
 //! Requests from the lane to their record, with seats that the tests play.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod after_its_end;
+mod calling_off;
+mod feeding;
+mod giving_up;
+mod gone;
+mod kept;
+mod keyed;
+mod lists;
+mod stopping;
+mod storing;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,8 +26,6 @@ use super::*;
 use crate::catalogue::Place;
 use crate::testing::{World, of};
 
-mod kept;
-
 /// A process that the test plays.
 #[derive(Default)]
 struct Played {
@@ -30,7 +39,7 @@ impl Seat for Played {
     }
     fn cancel(&self, _: u64) {}
     fn credit(&self, _: u64, _: u32) {}
-    fn kill(&self) {
+    fn kill(&self, _: &str) {
         self.killed.store(true, Ordering::Relaxed);
     }
 }
@@ -57,8 +66,14 @@ impl Played {
 fn send(world: &World, place: &Place, body: &'static str) -> JoinHandle<Result<Answer>> {
     let (control, actor) = (world.control.clone(), Arc::new(world.by.clone()));
     let (project, deployment, version) = place.clone();
-    let new =
-        DirectRequest { body: Bytes::from_static(body.as_bytes()), text: false, timeout: 300, priority: 1, key: None };
+    let new = DirectRequest {
+        body: Bytes::from_static(body.as_bytes()),
+        text: false,
+        timeout: 300,
+        priority: 1,
+        key: None,
+        permit: Permit::default(),
+    };
     tokio::spawn(
         async move { control.direct_request(&actor, &project, &deployment.name, Some(&version.name), new).await },
     )
@@ -66,9 +81,7 @@ fn send(world: &World, place: &Place, body: &'static str) -> JoinHandle<Result<A
 
 fn record(world: &World) {
     let control = world.control.clone();
-    tokio::spawn(async move {
-        control.0.recorder.run(control.store(), control.objects(), &control.0.nudges.cleaning).await
-    });
+    tokio::spawn(async move { control.0.recorder.run(control.store(), &control.0.nudges.cleaning).await });
 }
 
 async fn shown(world: &World, place: &Place, id: RequestId) -> Result<RequestView> {
@@ -96,7 +109,8 @@ async fn a_request_is_answered_and_recorded() {
     let answer = answer.await.unwrap().unwrap();
     assert_eq!(answer.ended.status, RequestStatus::Completed);
     let view = shown(&world, &place, answer.id).await.unwrap();
-    assert_eq!((view.request_data.unwrap(), view.result.unwrap()), (r#"{"x":1}"#.into(), r#"{"x":2}"#.into()));
+    let (input, result) = (view.request_data.unwrap().read().await, view.result.unwrap().read().await);
+    assert_eq!((input, result), (r#"{"x":1}"#.into(), r#"{"x":2}"#.into()));
     assert_eq!(listed(&world, &place, RequestStatus::Completed).await, [answer.id]);
     assert!(world.control.0.live.is_empty());
 }
@@ -242,54 +256,6 @@ async fn without_retention_nothing_stays() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_answers_and_records_what_is_open() {
-    let world = World::new().await;
-    let (_, place) = world.served(json!({"version": "v1"})).await;
-    crate::loops::start(&world.control);
-    let (id, played) = seat(&place);
-    let running = send(&world, &place, r#"{"x":1}"#);
-    let ticket = played.next().await;
-    place.2.lane.started(id, ticket);
-    let waiting = send(&world, &place, r#"{"x":2}"#);
-    until(|| place.2.lane.load().waiting_direct == 1).await;
-
-    world.control.shut_down(std::time::Duration::ZERO).await;
-    for answer in [running, waiting] {
-        let answer = answer.await.unwrap().unwrap();
-        assert_eq!(answer.ended.error_message.as_deref(), Some("The server is stopping"));
-        let row = modelyard_store::requests::get(world.control.store(), answer.id).await.unwrap().unwrap();
-        assert_eq!(row.status, RequestStatus::Failed);
-    }
-}
-
-#[tokio::test]
-async fn a_batch_request_that_had_not_begun_waits_on_when_its_server_stops() {
-    let world = World::new().await;
-    let (_, place) = world.served(json!({"version": "v1"})).await;
-    crate::loops::start(&world.control);
-    let (id, played) = seat(&place);
-    let body = Bytes::from_static(br#"[{"x":1},{"x":2}]"#);
-    let new = BatchRequest { body, text: false, timeout: 300, priority: 1, key: None };
-    let actor = Arc::new(world.by.clone());
-    let made = world.control.batch_request(&actor, &place.0, &place.1.name, Some(&place.2.name), new).await.unwrap();
-    // The process was handed the first and never said that it began; a second process did begin with the other.
-    played.next().await;
-    let (other, playing) = seat(&place);
-    let ticket = playing.next().await;
-    place.2.lane.started(other, ticket);
-    assert_ne!(id, other);
-
-    world.control.shut_down(std::time::Duration::ZERO).await;
-    let row = async |at: usize| {
-        let row = modelyard_store::requests::get(world.control.store(), made.requests[at]).await.unwrap().unwrap();
-        (row.status, row.life, row.retries, row.error_message)
-    };
-    assert_eq!(row(0).await, (RequestStatus::Pending, 0, 0, None));
-    let (status, _, _, told) = row(1).await;
-    assert_eq!((status, told.as_deref()), (RequestStatus::Failed, Some("The server is stopping")));
-}
-
-#[tokio::test]
 async fn a_request_whose_instances_cannot_start_is_told_why() {
     let world = World::new().await;
     let (_, place) = world.served(json!({"version": "v1"})).await;
@@ -319,5 +285,5 @@ async fn data_without_a_request_goes_when_it_is_old() {
     assert!(world.control.objects().get(&stray).await.is_ok(), "its row may be on its way");
     crate::loops::single::clear_strays(&world.control, std::time::Duration::ZERO).await;
     assert!(world.control.objects().get(&stray).await.is_err());
-    assert_eq!(shown(&world, &place, kept.id).await.unwrap().result.unwrap(), large);
+    assert_eq!(shown(&world, &place, kept.id).await.unwrap().result.unwrap().read().await, large);
 }

@@ -8,12 +8,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use super::recorder::{Permit, Recorder};
+use super::room::Room;
 
 /// How much of the updates of a request is kept, in bytes.
 const MOST_KEPT: usize = 8 << 20;
+/// How much of them waits for those who listen while nothing is kept, in bytes: one that is as large as may be, and more.
+const RING: usize = 5 * STEP;
 /// Room is taken in steps of so many bytes.
 const STEP: usize = 256 << 10;
 /// What an update weighs beside its text.
@@ -31,8 +33,13 @@ struct Log {
     first: u64,
     /// Whether they stay for later readers.
     keeps: bool,
+    /// How many listen beside the leader.
+    followers: usize,
+    /// Whether the last ones wait for the followers, though they do not stay.
+    ring: bool,
+    /// Of the items that are here.
     weight: usize,
-    room: Vec<Permit>,
+    room: Vec<OwnedSemaphorePermit>,
     /// Up to where the leading reader has read, while it is there.
     leader: Option<u64>,
     over: bool,
@@ -45,6 +52,8 @@ impl Updates {
             items: VecDeque::new(),
             first: 0,
             keeps,
+            followers: 0,
+            ring: false,
             weight: 0,
             room: Vec::new(),
             leader: leads.then_some(0),
@@ -54,12 +63,13 @@ impl Updates {
     }
 
     /// Takes an update; says whether its credit goes back at once.
-    pub(super) fn push(&self, text: Bytes, recorder: &Recorder) -> bool {
+    pub(super) fn push(&self, text: Bytes, room: &Room) -> bool {
         let mut log = self.lock();
         if log.over {
             return false;
         }
-        log.keeps = log.keeps && log.has_room_for(text.len() + BASE, recorder);
+        log.keeps = log.keeps && log.has_room_for(text.len() + BASE, room);
+        log.ring = !log.keeps && log.followers > 0 && log.takes_room(RING, room);
         log.weight += text.len() + BASE;
         log.items.push_back(text);
         log.forget_read();
@@ -79,19 +89,26 @@ impl Updates {
         kept
     }
 
+    /// There were none, and there will be none.
+    pub(super) fn close(&self) {
+        self.lock().over = true;
+        self.news.notify_waiters();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Log {
-    fn has_room_for(&mut self, more: usize, recorder: &Recorder) -> bool {
+    fn has_room_for(&mut self, more: usize, room: &Room) -> bool {
         let wanted = self.weight + more;
-        if wanted > MOST_KEPT {
-            return false;
-        }
+        wanted <= MOST_KEPT && self.takes_room(wanted, room)
+    }
+
+    fn takes_room(&mut self, wanted: usize, room: &Room) -> bool {
         while self.room.len() * STEP < wanted {
-            match recorder.more_room((STEP >> 10) as u32) {
+            match room.for_updates((STEP >> 10) as u32) {
                 Some(permit) => self.room.push(permit),
                 None => return false,
             }
@@ -99,17 +116,20 @@ impl Log {
         true
     }
 
-    /// Lets go of what the leading reader has read, or would have, unless it is kept.
+    /// Lets go of what the leading reader has read, or would have, unless it is kept or waits for followers.
     fn forget_read(&mut self) {
         if self.keeps {
             return;
         }
         let end = self.first + self.items.len() as u64;
         let read = self.leader.unwrap_or(end);
-        while self.first < read && self.items.pop_front().is_some() {
+        let most = if self.ring { RING } else { 0 };
+        while self.first < read && self.weight > most {
+            let Some(text) = self.items.pop_front() else { break };
+            self.weight -= text.len() + BASE;
             self.first += 1;
         }
-        self.room.clear();
+        self.room.truncate(most / STEP);
     }
 }
 
@@ -118,11 +138,27 @@ pub(super) struct Reader {
     updates: Arc<Updates>,
     at: u64,
     leads: bool,
+    follows: bool,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if !self.follows {
+            return;
+        }
+        let mut log = self.updates.lock();
+        log.followers -= 1;
+        if log.followers == 0 {
+            log.ring = false;
+            log.forget_read();
+        }
+    }
 }
 
 impl Reader {
     pub(super) fn new(updates: Arc<Updates>, leads: bool) -> Self {
-        Self { updates, at: 0, leads }
+        updates.lock().followers += usize::from(!leads);
+        Self { updates, at: 0, leads, follows: !leads }
     }
 
     /// The next update; nothing when the request is over and all was read. Safe to give up.
@@ -193,54 +229,4 @@ pub(super) fn from_json(kept: &[u8]) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(number: usize) -> Bytes {
-        Bytes::from(format!("update {number}"))
-    }
-
-    #[tokio::test]
-    async fn the_leading_reader_holds_back_credits_and_gives_them_when_it_leaves() {
-        let (recorder, updates) = (Recorder::new(), Arc::new(Updates::new(false, true)));
-        assert!(!updates.push(text(0), &recorder));
-        assert!(!updates.push(text(1), &recorder));
-        let mut reader = Reader::new(updates.clone(), true);
-        assert_eq!(reader.next().await, Some(text(0)));
-        assert_eq!(reader.leave(), 1);
-        assert!(updates.push(text(2), &recorder));
-        assert_eq!(updates.lock().items.len(), 0, "nobody reads, nothing is kept");
-        assert_eq!(updates.end(), None);
-        assert_eq!(reader.next().await, None);
-    }
-
-    #[tokio::test]
-    async fn what_is_kept_is_read_by_many_and_from_the_beginning() {
-        let (recorder, updates) = (Recorder::new(), Arc::new(Updates::new(true, false)));
-        for number in 0..3 {
-            assert!(updates.push(text(number), &recorder));
-        }
-        let mut readers = [Reader::new(updates.clone(), false), Reader::new(updates.clone(), false)];
-        for reader in &mut readers {
-            assert_eq!(reader.next().await, Some(text(0)));
-        }
-        let kept = updates.end().expect("it is kept");
-        assert_eq!(from_json(&kept), ["update 0", "update 1", "update 2"]);
-        let [first, _] = &mut readers;
-        assert_eq!((first.next().await, first.next().await, first.next().await), (Some(text(1)), Some(text(2)), None));
-        assert!(!updates.push(text(3), &recorder), "it is over");
-    }
-
-    #[tokio::test]
-    async fn more_than_may_be_kept_is_not_kept_at_all_but_read() {
-        let (recorder, updates) = (Recorder::new(), Arc::new(Updates::new(true, false)));
-        let large = Bytes::from(vec![b'x'; 1 << 20]);
-        for _ in 0..20 {
-            updates.push(large.clone(), &recorder);
-        }
-        let log = updates.lock();
-        assert!(!log.keeps && log.items.is_empty() && log.room.is_empty());
-        drop(log);
-        assert_eq!(updates.end(), None);
-    }
-}
+mod tests;

@@ -51,6 +51,19 @@ pub(crate) struct OfVersion {
     pub(crate) failure: String,
     /// What the start that failed was made from.
     pub(crate) failed_generation: u64,
+    /// What waited and is being ended, because starts failed too often.
+    given_up: Option<GivenUp>,
+}
+
+/// The requests of a version that are being ended, because its instances do not start.
+#[derive(Clone)]
+pub(crate) struct GivenUp {
+    /// Those made before: what comes later gets another attempt.
+    pub(crate) before: Timestamp,
+    /// What callers are told.
+    pub(crate) reason: String,
+    /// How many have ended; nothing until those in the lane have.
+    ended: Option<usize>,
 }
 
 /// All instances of this server.
@@ -78,8 +91,7 @@ impl Fleet {
         instance.were_ready.insert(process);
         let takes_calls = instance.phase == Phase::Running;
         if instance.has_started() {
-            of_version.failures = 0;
-            of_version.failed_at = None;
+            of_version.forgive();
         }
         takes_calls
     }
@@ -116,6 +128,42 @@ impl Fleet {
         failed.then_some(failures)
     }
 
+    /// Notes that what waits for a version is being ended, and gives the reason; nothing when its starts have not failed.
+    pub(crate) fn give_up(&self, version: VersionId) -> Option<String> {
+        let mut fleet = self.lock();
+        let of_version = fleet.get_mut(&version).filter(|it| it.failures > 0)?;
+        let (before, reason) = (Timestamp::now(), of_version.failure.clone());
+        let ended = of_version.given_up.as_ref().and_then(|it| it.ended);
+        of_version.given_up = Some(GivenUp { before, reason: reason.clone(), ended });
+        Some(reason)
+    }
+
+    /// Some of the requests that were given up have ended.
+    pub(crate) fn gave_up(&self, version: VersionId, count: usize) {
+        let mut fleet = self.lock();
+        let given_up = fleet.get_mut(&version).and_then(|it| it.given_up.as_mut());
+        given_up.into_iter().for_each(|it| it.ended = Some(it.ended.unwrap_or(0) + count));
+    }
+
+    /// All that were given up have ended, unless more have been since; says how many those were.
+    pub(crate) fn all_given_up(&self, version: VersionId, before: Timestamp) -> Option<usize> {
+        let mut fleet = self.lock();
+        let given_up = fleet.get_mut(&version)?.given_up.take_if(|it| it.before == before)?;
+        given_up.ended
+    }
+
+    /// Whether requests of a version that were given up have yet to end.
+    pub(crate) fn is_giving_up(&self, version: VersionId) -> bool {
+        self.lock().get(&version).is_some_and(|it| it.given_up.is_some())
+    }
+
+    /// What was given up, but for those whose lanes are about to end theirs.
+    pub(crate) fn given_up(&self) -> Vec<(VersionId, GivenUp)> {
+        let fleet = self.lock();
+        let given_up = fleet.iter().filter_map(|(version, it)| Some((*version, it.given_up.clone()?)));
+        given_up.filter(|(_, it)| it.ended.is_some()).collect()
+    }
+
     /// Marks an instance as being stopped; gives it unless it is gone or stopping already.
     pub(crate) fn stopping(&self, id: InstanceId) -> Option<Running> {
         let mut fleet = self.lock();
@@ -130,7 +178,7 @@ impl Fleet {
         self.lock().values().flat_map(|of_version| of_version.instances.iter().cloned()).collect()
     }
 
-    /// The lanes of all versions that have instances.
+    /// The lanes of all versions that have instances, also of those that are gone.
     pub(crate) fn lanes(&self) -> Vec<Arc<Lane>> {
         let fleet = self.lock();
         fleet.values().filter_map(|of_version| Some(of_version.instances.first()?.listener.lane.clone())).collect()
@@ -138,6 +186,15 @@ impl Fleet {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<VersionId, OfVersion>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OfVersion {
+    /// Makes failed starts forgotten; what waits is not given up any more.
+    pub(crate) fn forgive(&mut self) {
+        self.failures = 0;
+        self.failed_at = None;
+        self.given_up = None;
     }
 }
 

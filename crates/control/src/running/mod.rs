@@ -5,5 +5,5 @@ mod instance;
 mod seat;
 mod start;
 
-pub(crate) use fleet::{Fleet, OfVersion, Phase, Running};
-pub(crate) use start::folder_of_package;
+pub(crate) use fleet::{Fleet, GivenUp, OfVersion, Phase, Running};
+pub(crate) use start::{folder_of_package, labels};

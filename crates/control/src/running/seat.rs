@@ -53,7 +53,7 @@ impl Seat for ProcessSeat {
         if let Err(too_large) = self.process.call(ticket, call.flags, &call.context, &call.body) {
             // Bodies are bounded far below what a frame may hold.
             tracing::error!(%too_large, "a request does not fit into a frame");
-            self.process.kill();
+            self.process.kill("The process was ended, because a request for it was larger than it may be");
         }
     }
 
@@ -69,7 +69,7 @@ impl Seat for ProcessSeat {
         self.process.credit(ticket, updates);
     }
 
-    fn kill(&self) {
-        self.process.kill();
+    fn kill(&self, why: &str) {
+        self.process.kill(why);
     }
 }

@@ -88,7 +88,8 @@ impl Inner {
     /// Stops an instance: its processes get no more calls, finish what they began, and go.
     ///
     /// Every request has a time limit of its own, so none is cut short because its instance is replaced; only when its
-    /// version is gone or may not run does it have to end within the limit for that.
+    /// version is gone or may not run does it have to end within the limit for that. A process that begins with nothing, or
+    /// does not end, is ended by the sweep of the lane, so this does not wait for ever.
     async fn stop_instance(&self, instance: Running, why: Why) {
         tracing::info!(instance = %instance.id, ?why, "stopping an instance");
         let lane = &instance.listener.lane;
@@ -134,7 +135,8 @@ fn row(
     }
 }
 
-fn labels(deployment: &DeploymentSnapshot, version: &VersionSnapshot, code: &Code) -> LogLabels {
+/// The labels of lines about a version and its code.
+pub(crate) fn labels(deployment: &DeploymentSnapshot, version: &VersionSnapshot, code: &Code) -> LogLabels {
     LogLabels {
         deployment_id: Some(deployment.id),
         deployment_name: Some(deployment.name.to_string()),

@@ -75,7 +75,13 @@ impl State {
         let (runs, was_cancelled) = (frame.started.is_some(), frame.cancelled.is_some());
         frame.cancelled = Some(now);
         if runs {
-            self.kill(seat, now, effects);
+            let why = match outcome {
+                Outcome::TimedOut if !was_cancelled => {
+                    "The process was ended, because the time of its request was over"
+                }
+                _ => "The process was ended, because its request was cancelled and went on",
+            };
+            self.kill(seat, why, now, effects);
         } else {
             self.tell(seat, Command::Cancel(ticket), effects);
         }
@@ -83,12 +89,12 @@ impl State {
     }
 
     /// Ends a process. Calls it has not started go back when it is gone, because only then is it known which those are.
-    pub(super) fn kill(&mut self, seat: SeatId, now: Instant, effects: &mut Effects) {
+    pub(super) fn kill(&mut self, seat: SeatId, why: &str, now: Instant, effects: &mut Effects) {
         let Some(place) = self.seats.get_mut(&seat) else { return };
         if place.killed.is_none() {
             place.killed = Some(now);
             self.not_idle(seat);
-            self.tell(seat, Command::Kill, effects);
+            self.tell(seat, Command::Kill(why.to_owned()), effects);
         }
     }
 

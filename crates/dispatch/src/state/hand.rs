@@ -34,7 +34,7 @@ impl State {
     }
 
     /// Whether a seat may get a call now. Behind a call that has itself run too long none is handed ahead.
-    fn has_room(&self, place: &Place, now: Instant) -> bool {
+    pub(super) fn has_room(&self, place: &Place, now: Instant) -> bool {
         if !place.is_open() {
             return false;
         }

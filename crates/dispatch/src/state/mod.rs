@@ -9,6 +9,7 @@ mod group;
 mod hand;
 mod place;
 mod reports;
+mod reserved;
 mod sweep;
 
 use std::collections::{BTreeMap, HashMap};
@@ -44,7 +45,9 @@ pub(crate) struct State {
     hands_back: bool,
     /// Batch requests that were accepted and are not in the lane: their rows wait for a claim.
     outside: i64,
-    /// Counts the changes of that.
+    /// Direct jobs that a place is kept for while their rows are written.
+    reserved: usize,
+    /// Counts the changes of `outside`.
     changes: u64,
     gathering: Gathering,
 }
@@ -83,6 +86,7 @@ impl State {
             closed: None,
             hands_back: false,
             outside: 0,
+            reserved: 0,
             changes: 0,
             gathering: Gathering::default(),
         }
@@ -98,14 +102,19 @@ impl State {
         self.fill(now, effects);
     }
 
-    /// Takes a job: to a seat with room, else into the queue. One that `groups` may be put together with others there.
+    /// Takes a job: to a seat with room, else into the queue. One that `groups` may be put together with others there; one that
+    /// `has_place` comes to the place that was kept for it.
     pub(crate) fn submit(
         &mut self,
         job: Job,
         groups: bool,
+        has_place: bool,
         now: Instant,
         effects: &mut Effects,
     ) -> Result<(), Refusal> {
+        if has_place {
+            self.release_direct();
+        }
         let grouping = self.settings.grouping.is_some();
         let seat = match grouping {
             // What is held back for an idle seat is less than a group, and fills no queue.
@@ -113,11 +122,15 @@ impl State {
             false if self.queue.is_empty() => self.roomiest(now),
             false => None,
         };
-        if let Err(refusal) = self.admit(&job, seat.is_some()) {
+        if let Err(refusal) = self.admit(&job, has_place || seat.is_some()) {
             effects.refused = Some(job);
             return Err(refusal);
         }
         let id = job.id;
+        if self.hands_back && job.class == Class::Batch {
+            effects.finished.push((job, Outcome::HandedBack));
+            return Ok(());
+        }
         let rank = Rank { class: job.class, priority: job.priority, id };
         let groups = groups && job.call.is_single();
         let held = Held { job, rank, since: now, whereabouts: Whereabouts::Queue, lost: 0, groups, told: false };
@@ -137,35 +150,13 @@ impl State {
         Ok(())
     }
 
-    /// Whether a job may come in.
-    fn admit(&self, job: &Job, has_seat: bool) -> Result<(), Refusal> {
-        if let Some(reason) = &self.closed {
-            return Err(Refusal::Closed(reason.clone()));
-        }
-        if self.jobs.contains_key(&job.id) {
-            return Err(Refusal::Duplicate);
-        }
-        // A batch request was accepted when its row was written.
-        if has_seat || job.class == Class::Batch {
-            return Ok(());
-        }
-        let LaneSettings { max_queue, max_direct, .. } = self.settings;
-        if self.queue.direct() >= max_direct {
-            return Err(Refusal::Full { size: max_direct });
-        }
-        if self.waiting() >= max_queue {
-            return Err(Refusal::Full { size: max_queue });
-        }
-        Ok(())
-    }
-
     /// Makes room for so many batch requests whose rows are about to be written, or says why there is none.
     pub(crate) fn reserve(&mut self, count: usize) -> Result<(), Refusal> {
         if let Some(reason) = &self.closed {
             return Err(Refusal::Closed(reason.clone()));
         }
         let LaneSettings { max_queue, max_batch, .. } = self.settings;
-        let batch = self.waiting() - self.queue.direct();
+        let batch = self.waiting() - self.direct();
         let most = max_queue.min(max_batch);
         if count > most {
             return Err(Refusal::Never { size: most });
@@ -209,9 +200,9 @@ impl State {
         }
     }
 
-    /// All that waits, here or outside.
+    /// All that waits, here or outside, or has a place kept.
     fn waiting(&self) -> usize {
-        self.queue.len() + usize::try_from(self.outside).unwrap_or(0)
+        self.queue.len() + self.reserved + usize::try_from(self.outside).unwrap_or(0)
     }
 
     /// Ends a job.
@@ -252,6 +243,7 @@ impl State {
         LaneLoad {
             waiting_direct: self.queue.direct(),
             waiting_batch: self.queue.len() - self.queue.direct(),
+            waiting_urgent: self.queue.urgent(),
             outside: u64::try_from(self.outside).unwrap_or(0),
             is_quick: self.pace.is_quick(),
             waiting_calls: self.calls_waiting(),

@@ -137,12 +137,25 @@ impl State {
 
     /// A process ended. The call it worked on fails; those it had not started go back.
     pub(crate) fn seat_gone(&mut self, seat: SeatId, why: &str, now: Instant, effects: &mut Effects) -> bool {
+        let known = self.lose(seat, why, effects);
+        if known {
+            self.fill_after_loss(now, effects);
+        }
+        known
+    }
+
+    /// Forgets a seat and settles its calls; false if it was not known. The lane has to be filled afterwards.
+    pub(super) fn lose(&mut self, seat: SeatId, why: &str, effects: &mut Effects) -> bool {
         let Some(place) = self.seats.remove(&seat) else { return false };
         self.not_idle(seat);
         self.settle(place, why, effects);
+        true
+    }
+
+    /// Hands out what came back.
+    pub(super) fn fill_after_loss(&mut self, now: Instant, effects: &mut Effects) {
         self.fill(now, effects);
         effects.nudge |= !self.queue.is_empty();
-        true
     }
 
     /// Settles the calls of a seat that is no more.

@@ -19,7 +19,8 @@ pub(super) struct Told {
     /// Cancels and recalls it has not answered.
     pub(super) cancels: Vec<u64>,
     pub(super) recalls: Vec<u64>,
-    pub(super) killed: bool,
+    /// Why it was killed.
+    pub(super) killed: Option<String>,
     /// Whether the first of the buffer is in work.
     pub(super) working: bool,
     /// Calls as they came, with what the buffer held before.
@@ -51,8 +52,8 @@ impl Seat for Process {
     fn credit(&self, _: u64, updates: u32) {
         self.0.lock().unwrap().credit += updates;
     }
-    fn kill(&self) {
-        self.0.lock().unwrap().killed = true;
+    fn kill(&self, why: &str) {
+        self.0.lock().unwrap().killed = Some(why.to_owned());
     }
 }
 
@@ -71,6 +72,8 @@ pub(super) enum Way {
     /// As text, which is no item of a list.
     Text,
     Alone,
+    /// To the place that was kept for it.
+    Reserved,
 }
 
 struct Caller(Arc<Mutex<Heard>>);
@@ -168,7 +171,11 @@ impl Yard {
         let (body, flags) = (Bytes::from(name.to_string()), u8::from(way == Way::Text));
         let call = Call { flags, context: body.clone(), body };
         let job = Job { id, class, priority, call, waiter: Arc::new(Caller(heard.clone())) };
-        let taken = if way == Way::Alone { self.lane.submit_alone(job) } else { self.lane.submit(job) };
+        let taken = match way {
+            Way::Alone => self.lane.submit_alone(job),
+            Way::Reserved => self.lane.submit_reserved(job),
+            Way::Plain | Way::Text => self.lane.submit(job),
+        };
         self.heard.push(heard);
         self.ids.push(id);
         taken.map(|()| name)

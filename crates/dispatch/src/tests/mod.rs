@@ -4,4 +4,5 @@ mod fake;
 mod groups;
 mod random;
 mod rules;
+mod sweeps;
 mod threads;

@@ -48,9 +48,13 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0u64..9).prop_map(Step::Turn),
         1 => Just(Step::Sweep),
         1 => Just(Step::Turn(3_000)),
+        1 => Just(Step::Turn(BEGIN_LIMIT)),
         1 => (0usize..4, grouping()).prop_map(|(ahead, grouping)| Step::Set(ahead, grouping)),
     ]
 }
+
+/// How many milliseconds a process may have a call next and not begin with it.
+const BEGIN_LIMIT: u64 = 8_000;
 
 type Rank = (Class, u8, usize);
 
@@ -73,6 +77,8 @@ struct Watch {
     /// Seats the lane still knows, by number, and whether they are open.
     open: HashMap<usize, bool>,
     seen: Vec<usize>,
+    /// The call that is next at a seat or in work there, by ticket, and since when it is that.
+    heads: HashMap<usize, (u64, u64)>,
 }
 
 impl Watch {
@@ -100,6 +106,7 @@ impl Watch {
             gave_up: false,
             open,
             seen,
+            heads: HashMap::new(),
             yard,
         }
     }
@@ -126,6 +133,30 @@ impl Watch {
         self.yard.told(seat, |told| told.buffer.front().map(|(_, names)| (names.clone(), told.working)))
     }
 
+    /// The seats whose process has had a call next for too long and has not begun with it.
+    fn stuck(&self) -> Vec<usize> {
+        let now = self.yard.millis();
+        let is_late = |seat: &usize| self.heads.get(seat).is_some_and(|(_, since)| now - since > BEGIN_LIMIT);
+        let waits = |seat: &usize| self.head(*seat).is_some_and(|(_, working)| !working);
+        self.open.keys().copied().filter(|seat| is_late(seat) && waits(seat)).collect()
+    }
+
+    fn note_heads(&mut self) {
+        let now = self.yard.millis();
+        for seat in self.open.keys() {
+            match self.yard.told(*seat, |told| told.buffer.front().map(|(ticket, _)| *ticket)) {
+                Some(ticket) if self.heads.get(seat).is_none_or(|(known, _)| *known != ticket) => {
+                    self.heads.insert(*seat, (ticket, now));
+                }
+                _ => (),
+            }
+        }
+    }
+
+    fn is_killed(&self, seat: usize) -> bool {
+        self.yard.told(seat, |told| told.killed.is_some())
+    }
+
     fn ended(&self, name: usize) -> bool {
         !self.yard.outcomes(name).is_empty()
     }
@@ -144,7 +175,14 @@ impl Watch {
             Step::Turn(millis) => self.yard.turn(*millis),
             Step::Sweep => {
                 let before = self.yard.lane.load().seats.len();
+                let stuck = self.stuck();
+                let lived: Vec<usize> = self.open.keys().copied().filter(|seat| !self.is_killed(*seat)).collect();
                 self.yard.lane.sweep();
+                assert!(stuck.iter().all(|seat| self.is_killed(*seat)), "who does not begin is killed");
+                for seat in lived.into_iter().filter(|seat| self.is_killed(*seat)) {
+                    let given_up = self.head(seat).is_some_and(|(names, _)| names.iter().all(|name| self.ended(*name)));
+                    assert!(stuck.contains(&seat) || given_up, "nobody else is");
+                }
                 self.gave_up |= self.yard.lane.load().seats.len() < before;
             }
             Step::Set(read_ahead, grouping) => {
@@ -251,6 +289,7 @@ impl Watch {
         let load = self.yard.lane.load();
         let number = |id| self.yard.seats.iter().position(|(seat, _)| *seat == id).unwrap();
         self.open = load.seats.iter().map(|seat| (number(seat.id), seat.open)).collect();
+        self.note_heads();
         let handed = self.handed();
         let waiting = self.waiting();
         let idle = self.open.iter().any(|(seat, open)| *open && self.yard.buffer(*seat).is_empty());
@@ -333,7 +372,8 @@ impl Watch {
 
 fn settings(read_ahead: usize, grouping: Option<(usize, u64)>, rerun: bool) -> LaneSettings {
     let grouping = grouping.map(|(size, wait)| Grouping { size, wait: Duration::from_millis(wait), rerun });
-    LaneSettings { max_queue: 12, read_ahead, grouping, ..LaneSettings::default() }
+    let begin_limit = Duration::from_millis(BEGIN_LIMIT);
+    LaneSettings { max_queue: 12, read_ahead, grouping, begin_limit, ..LaneSettings::default() }
 }
 
 proptest! {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::fake::{Yard, answer, interrupted};
+use super::fake::{Way, Yard, answer, interrupted};
 use crate::{Cancel, Class, LaneSettings, Outcome, Refusal, SeatId};
 
 #[test]
@@ -214,7 +214,7 @@ fn a_running_job_is_interrupted_and_answers() {
     assert_eq!(yard.outcomes(job), []);
     yard.end(seat, interrupted());
     assert_eq!(yard.outcomes(job), [Outcome::Cancelled]);
-    assert!(!yard.told(seat, |told| told.killed));
+    assert!(yard.told(seat, |told| told.killed.is_none()));
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn a_second_cancel_or_a_timeout_ends_the_process() {
         } else {
             assert_eq!(yard.lane.cancel(yard.ids[job]), Cancel::Done);
         }
-        assert!(yard.told(seat, |told| told.killed));
+        assert!(yard.told(seat, |told| told.killed.is_some()));
         yard.lane.seat_gone(yard.seats[seat].0, "killed");
         assert_eq!(yard.outcomes(job), [Outcome::Cancelled]);
     }
@@ -243,59 +243,12 @@ fn a_timeout_ends_the_process_and_spares_the_calls_behind() {
     yard.start(0);
     yard.lane.expire(yard.ids[late]);
     yard.lane.expire(yard.ids[late]);
-    assert!(yard.told(0, |told| told.killed));
+    assert!(yard.told(0, |told| told.killed.is_some()));
     assert_eq!(yard.outcomes(late), [Outcome::TimedOut]);
     let other = yard.seat();
     assert!(yard.buffer(other).is_empty(), "the process may have begun with it");
     yard.lane.seat_gone(yard.seats[0].0, "killed");
     assert_eq!(yard.buffer(other), [behind]);
-}
-
-#[test]
-fn a_kill_that_is_never_answered_does_not_hold_calls_for_ever() {
-    let mut yard = Yard::quick(2, 1);
-    let (late, behind) = (yard.direct(), yard.direct());
-    yard.start(0);
-    yard.lane.expire(yard.ids[late]);
-    yard.turn(4_000);
-    yard.lane.sweep();
-    let other = yard.seat();
-    assert!(yard.buffer(other).is_empty());
-    yard.turn(2_000);
-    yard.lane.sweep();
-    assert_eq!(yard.buffer(other), [behind]);
-    assert_eq!(yard.outcomes(late), [Outcome::TimedOut]);
-}
-
-#[test]
-fn a_process_that_keeps_a_call_it_should_drop_is_killed() {
-    let mut yard = Yard::new(LaneSettings::default());
-    let seat = yard.seat();
-    let job = yard.direct();
-    yard.lane.cancel(yard.ids[job]);
-    yard.turn(4_000);
-    yard.lane.sweep();
-    assert!(!yard.told(seat, |told| told.killed));
-    yard.turn(2_000);
-    yard.lane.sweep();
-    assert!(yard.told(seat, |told| told.killed));
-    assert!(!yard.lane.load().seats[0].open);
-}
-
-#[test]
-fn calls_stuck_behind_a_long_one_move_to_an_idle_seat() {
-    let mut yard = Yard::quick(2, 1);
-    let (_long, stuck) = (yard.direct(), yard.direct());
-    yard.start(0);
-    let idle = yard.seat();
-    yard.lane.sweep();
-    assert_eq!(yard.told(0, |told| told.recalls.len()), 0, "it has not run long yet");
-    yard.turn(50);
-    yard.lane.sweep();
-    let ticket = yard.ticket(0, 1);
-    assert_eq!(yard.told(0, |told| told.recalls.clone()), [ticket]);
-    assert!(yard.drop_call(0, ticket));
-    assert_eq!(yard.buffer(idle), [stuck]);
 }
 
 #[test]
@@ -425,6 +378,36 @@ fn room_for_batch_requests_is_counted_in_the_lane_and_outside() {
 }
 
 #[test]
+fn a_place_kept_for_a_direct_job_is_nobody_elses() {
+    let mut yard = Yard::new(LaneSettings { max_queue: 4, max_direct: 2, max_batch: 4, ..LaneSettings::default() });
+    yard.seat();
+    // One goes to the seat, two wait.
+    for _ in 0..3 {
+        assert_eq!(yard.lane.reserve_direct(), Ok(()));
+    }
+    assert_eq!(yard.lane.reserve_direct(), Err(Refusal::Full { size: 2 }));
+    yard.direct();
+    assert_eq!(yard.submit(Class::Direct, 1), Err(Refusal::Full { size: 2 }));
+    assert_eq!(yard.lane.reserve(2), Err(Refusal::Full { size: 4 }));
+    // The seat is taken, and the one that had it in sight still comes in.
+    for _ in 0..3 {
+        yard.submit_as(Class::Direct, 1, Way::Reserved).unwrap();
+    }
+    assert_eq!(yard.lane.load().waiting_direct, 3);
+    assert_eq!(yard.lane.reserve_direct(), Err(Refusal::Full { size: 2 }));
+    yard.lane.refuse_waiting("enough");
+    yard.lane.reserve_direct().unwrap();
+    yard.lane.reserve_direct().unwrap();
+    yard.lane.release_direct();
+    yard.direct();
+    assert_eq!(yard.submit(Class::Direct, 1), Err(Refusal::Full { size: 2 }));
+    yard.lane.close("gone");
+    let gone = Refusal::Closed("gone".into());
+    assert_eq!(yard.submit_as(Class::Direct, 1, Way::Reserved), Err(gone.clone()));
+    assert_eq!(yard.lane.reserve_direct(), Err(gone));
+}
+
+#[test]
 fn who_is_turned_away_is_direct_and_batch_requests_go_back_to_their_rows() {
     let mut yard = Yard::new(LaneSettings::default());
     let (direct, batch) = (yard.direct(), yard.submit(Class::Batch, 1).unwrap());
@@ -448,6 +431,9 @@ fn handing_back_takes_what_has_not_started_from_processes_too() {
     }
     assert_eq!(yard.outcomes(ahead), [Outcome::HandedBack]);
     assert_eq!((yard.outcomes(running), yard.outcomes(waiting)), (vec![], vec![]));
+    // One that was claimed before, and comes only now.
+    let late = yard.submit(Class::Batch, 1).unwrap();
+    assert_eq!(yard.outcomes(late), [Outcome::HandedBack]);
     yard.end(0, answer());
     assert_eq!(yard.outcomes(running), [answer()]);
 }

@@ -32,7 +32,7 @@ impl Seat for Process {
     fn cancel(&self, ticket: u64) {
         self.tell(Told::Cancel(ticket));
     }
-    fn kill(&self) {
+    fn kill(&self, _: &str) {
         self.tell(Told::End);
     }
 }

@@ -28,8 +28,8 @@ pub(super) enum Signal {
     Note(u64, Note),
     /// A process is to read its socket.
     Attention(u64, Attention),
-    /// Somebody wants a process ended.
-    Kill(u64),
+    /// Somebody wants a process ended, for a reason.
+    Kill(u64, String),
     /// The instance is to stop.
     Stop,
 }
@@ -162,7 +162,7 @@ impl Supervisor {
             listener: self.listener.clone(),
             note: Box::new(move |note| drop(notes.send(Signal::Note(serial, note)))),
             signal: Box::new(move |why| drop(attention.send(Signal::Attention(serial, why)))),
-            end: Box::new(move || drop(signals.send(Signal::Kill(serial)))),
+            end: Box::new(move |why| drop(signals.send(Signal::Kill(serial, why.to_owned())))),
         };
         let (link, gone) = attach(wish, ends, start)?;
         if let Some(worker) = self.worker(serial) {
@@ -257,7 +257,7 @@ impl Supervisor {
             Signal::Note(serial, Note::Done) => self.done(serial),
             Signal::Attention(serial, Attention::Cancel) => self.interrupt(serial),
             Signal::Attention(serial, Attention::Recall) => self.recall(serial),
-            Signal::Kill(serial) => self.kill(serial, "The platform ended the process"),
+            Signal::Kill(serial, why) => self.kill(serial, &why),
             Signal::Stop => self.stop(),
         }
     }

@@ -34,12 +34,15 @@ use reader::Reader;
 #[error("The call is larger than 1 GiB")]
 pub struct TooLarge;
 
+/// Why a process ends that takes nothing any more.
+const STUCK: &str = "The process was ended, because it took no more requests";
+
 /// The way to a worker process. None of its functions blocks or waits.
 pub struct Process {
     key: ProcessKey,
     outgoing: Outgoing,
     ledger: Mutex<Ledger>,
-    end: Box<dyn Fn() + Send + Sync>,
+    end: Box<dyn Fn(&str) + Send + Sync>,
     signal: Box<dyn Fn(Attention) + Send + Sync>,
 }
 
@@ -119,9 +122,9 @@ impl Process {
         }
     }
 
-    /// Ends the process and what it started, at once. Its `Gone` follows.
-    pub fn kill(&self) {
-        (self.end)();
+    /// Ends the process and what it started, at once, for a reason that is a sentence. Its `Gone` follows.
+    pub fn kill(&self, why: &str) {
+        (self.end)(why);
     }
 
     /// Asks the process to stop when the calls handed over are done.
@@ -136,7 +139,7 @@ impl Process {
 
     fn check(&self, sent: Result<(), Stuck>) {
         if sent.is_err() {
-            (self.end)();
+            (self.end)(STUCK);
         }
     }
 
@@ -176,8 +179,8 @@ pub(crate) struct Attach {
     pub ordered: Instant,
     pub listener: Arc<dyn Listener>,
     pub note: Box<dyn Fn(Note) + Send>,
-    /// Ends the process.
-    pub end: Box<dyn Fn() + Send + Sync>,
+    /// Ends the process, for a reason.
+    pub end: Box<dyn Fn(&str) + Send + Sync>,
     /// Has the process read its socket.
     pub signal: Box<dyn Fn(Attention) + Send + Sync>,
 }

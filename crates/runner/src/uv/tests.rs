@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::{Host, Index, IndexSettings, PINNED, accepted, fetch, locate};
@@ -69,6 +70,17 @@ async fn what_the_index_sends_instead_is_not_run() {
 
     assert!(refusal.starts_with("the wheel that the index sent is not the one we know"), "{refusal}");
     assert!(!fetch::place(home.path()).exists());
+}
+
+#[test]
+fn a_program_counts_as_there_when_nobody_holds_it_open_for_writing() {
+    let home = tempfile::tempdir().unwrap();
+    let program = fake(home.path(), PINNED);
+    let writer = fs::OpenOptions::new().append(true).open(&program).unwrap();
+    let busy = fetch::runnable(&program, Duration::ZERO).unwrap_err();
+    assert_eq!(busy.kind(), std::io::ErrorKind::ExecutableFileBusy);
+    drop(writer);
+    fetch::runnable(&program, Duration::ZERO).unwrap();
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ return data";
         }
     }
     assert_eq!(neighbour.ask(&other, 1, "still here"), Ok(json!("still here")));
-    process.kill();
+    process.kill("The test ended it");
     let id = instance.spec.instance.to_string();
     let again = instance.ready();
     // The first process of the instance and the new worker; at level 1 the same.
@@ -164,7 +164,7 @@ return data";
     let mark = format!("mark-{}", instance.spec.instance);
     instance.ask(&process, 1, &mark).unwrap();
     until("the child runs", || processes_with(&mark).len() == 1);
-    process.kill();
+    process.kill("The test ended it");
     instance.ready();
     until("the child is gone", || processes_with(&mark).is_empty());
     bench.close().await;

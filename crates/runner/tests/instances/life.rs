@@ -137,12 +137,12 @@ async fn processes_of_one_instance_live_and_die_apart() {
     let mut instance = bench.start(spec).await;
     let (one, other) = (instance.ready(), instance.ready());
     assert_ne!(one.key().process, other.key().process);
-    one.kill();
+    one.kill("The test ended it");
     let (from, gone) = instance.wait(|from, event| match event {
         ProcessEvent::Gone(gone) => Some((from, gone)),
         _ => None,
     });
-    assert_eq!((from, gone.reason.as_str()), (one.key(), "The platform ended the process"));
+    assert_eq!((from, gone.reason.as_str()), (one.key(), "The test ended it"));
     let number = other.key().process;
     assert_eq!(instance.ask(&other, 1, ""), Ok(json!(number)));
     let again = instance.ready();

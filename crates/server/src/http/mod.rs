@@ -1,4 +1,6 @@
 //! Serves HTTP: takes connections, bounds what they may cost, and lets them finish when the server stops.
+//!
+//! While it stops the door stays open: a client is told so instead of finding nobody.
 
 mod body;
 #[cfg(test)]
@@ -7,6 +9,7 @@ mod tests;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -38,6 +41,8 @@ pub struct Limits {
 
 /// A client that takes nothing of an answer for this long is given up.
 const STALLED: Duration = Duration::from_secs(120);
+/// How long a connection that has asked nothing yet may take for that when the server stops, and to be answered when it is done.
+const LATE: Duration = Duration::from_millis(500);
 /// After this pause connections are taken again when there was no room for one more.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -47,6 +52,8 @@ pub struct Front {
     pub address: SocketAddr,
     connections: TaskTracker,
     stop: CancellationToken,
+    shut: CancellationToken,
+    door: TaskTracker,
 }
 
 /// Takes an address, without answering anybody yet.
@@ -66,38 +73,58 @@ impl Front {
     /// Opens the door.
     pub fn open(listener: TcpListener, router: Router, limits: Limits) -> Result<Self> {
         let address = listener.local_addr().map_err(|e| StartError(format!("The listener has no address: {e}.")))?;
-        let front = Self { address, connections: TaskTracker::new(), stop: CancellationToken::new() };
-        let taken = take(listener, router, limits, front.connections.clone(), front.stop.clone());
-        front.connections.spawn(taken);
+        let front = Self {
+            address,
+            connections: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            shut: CancellationToken::new(),
+            door: TaskTracker::new(),
+        };
+        let (connections, stop) = (front.connections.clone(), front.stop.clone());
+        let taken = take(listener, router, limits, connections, front.door.clone(), stop);
+        let shut = front.shut.clone();
+        front.door.spawn(async move { shut.run_until_cancelled(taken).await });
         Ok(front)
     }
 
-    /// Takes no more connections, and lets those there are answer what they were asked.
-    pub fn close(&self) {
+    /// Lets connections answer what they were asked, and no more. New ones are taken for one answer each: why there is no
+    /// other.
+    pub fn wind_down(&self) {
         self.stop.cancel();
         self.connections.close();
     }
 
-    /// Waits until the last connection is done.
-    pub async fn closed(&self) {
+    /// Waits until the last connection is done of those that were there when it began to wind down.
+    pub async fn quiet(&self) {
         self.connections.wait().await;
+    }
+
+    /// Takes no more connections; late ones have a moment to get their answer.
+    pub async fn close(&self) {
+        self.shut.cancel();
+        self.door.close();
+        let _ = tokio::time::timeout(LATE, self.door.wait()).await;
     }
 }
 
-async fn take(listener: TcpListener, router: Router, limits: Limits, tasks: TaskTracker, stop: CancellationToken) {
+async fn take(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    connections: TaskTracker,
+    late: TaskTracker,
+    stop: CancellationToken,
+) {
     let room = Arc::new(Semaphore::new(limits.connections));
     loop {
         let next = async {
             let place = Arc::clone(&room).acquire_owned().await.ok()?;
             Some((place, listener.accept().await))
         };
-        let next = tokio::select! {
-            () = stop.cancelled() => return,
-            next = next => next,
-        };
-        match next {
+        match next.await {
             Some((place, Ok((stream, _)))) => {
                 let connection = serve(stream, router.clone(), limits, stop.clone());
+                let tasks = if stop.is_cancelled() { &late } else { &connections };
                 tasks.spawn(async move {
                     connection.await;
                     drop(place);
@@ -120,7 +147,9 @@ fn of_one_connection(e: &std::io::Error) -> bool {
 }
 
 async fn serve(stream: TcpStream, router: Router, limits: Limits, stop: CancellationToken) {
-    let answer = service_fn(move |request: Request<Incoming>| {
+    let asked = AtomicBool::new(false);
+    let answer = service_fn(|request: Request<Incoming>| {
+        asked.store(true, Ordering::Relaxed);
         let request = request.map(|body| body::timed(body, limits.body_read));
         let mut router = router.clone();
         async move { Ok::<_, Infallible>(Service::<Request<Body>>::call(&mut router, request).await.unwrap_or_else(never)) }
@@ -128,13 +157,24 @@ async fn serve(stream: TcpStream, router: Router, limits: Limits, stop: Cancella
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read)
+        .keep_alive(!stop.is_cancelled())
         .serve_connection(TokioIo::new(stream), answer);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            // The first request of a new one may be on its way: it has a moment to come.
+            let early = match asked.load(Ordering::Relaxed) {
+                false => tokio::time::timeout(LATE, connection.as_mut()).await.ok(),
+                true => None,
+            };
+            match early {
+                Some(ended) => ended,
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
         }
     };
     if let Err(e) = ended {

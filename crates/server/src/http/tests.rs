@@ -37,8 +37,9 @@ async fn all(mut stream: TcpStream) -> String {
 }
 
 async fn close(front: Front) {
-    front.close();
-    front.closed().await;
+    front.wind_down();
+    front.quiet().await;
+    front.close().await;
 }
 
 #[tokio::test]
@@ -77,7 +78,7 @@ async fn connections_past_the_limit_wait_for_a_place() {
 }
 
 #[tokio::test]
-async fn what_runs_is_answered_after_the_door_closed() {
+async fn what_runs_is_answered_while_it_winds_down() {
     let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let slow = {
         let (begun, go) = (Arc::clone(&begun), Arc::clone(&go));
@@ -92,10 +93,28 @@ async fn what_runs_is_answered_after_the_door_closed() {
     let idle = send(&front, "").await;
     begun.notified().await;
 
-    front.close();
+    front.wind_down();
     go.notify_one();
 
     assert!(all(stream).await.ends_with("done"));
     assert_eq!(all(idle).await, "");
-    front.closed().await;
+    front.quiet().await;
+    front.close().await;
+}
+
+#[tokio::test]
+async fn while_it_winds_down_new_connections_have_one_answer_and_hold_nothing_up() {
+    let front = open(echo(), limits()).await;
+    let fresh = send(&front, "").await;
+    front.wind_down();
+    let asked = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi";
+    let late = all(send(&front, asked).await).await;
+    assert!(late.contains("connection: close") && late.ends_with("hi"), "{late}");
+    let silent = send(&front, "").await;
+    let mut fresh = fresh;
+    fresh.write_all(asked.as_bytes()).await.unwrap();
+    assert!(all(fresh).await.ends_with("hi"), "it was there before, and its first request was on its way");
+    front.quiet().await;
+    front.close().await;
+    assert_eq!(all(silent).await, "");
 }

@@ -9,7 +9,7 @@ mod tests;
 
 pub use load::{Given, InForce, load};
 pub use show::{as_json, as_text};
-pub use values::{Address, LogFormat, Period, Secret, Size, WallLevel};
+pub use values::{Address, LogFormat, Period, RequestMemory, Secret, Size, WallLevel};
 
 use std::path::PathBuf;
 
@@ -93,8 +93,13 @@ settings! {
     unsafe_run: bool = "false";
     /// Memory for all instances together. Empty: four fifths of what this host, or the server's cgroup, has.
     instance_memory: Option<Size> = "";
+    /// Memory for the bodies and results of requests, at least 128 MiB; new requests wait when it is taken. Empty: a tenth
+    /// of what this host, or the server's cgroup, has, and no more than 1 GiB.
+    request_memory: Option<RequestMemory> = "";
     /// How long a process of an instance may take to become ready.
     init_time_limit: Period = "15 min";
+    /// How long a process of an instance may take to begin with a request when it has no other in work.
+    begin_time_limit: Period = "30 s";
     /// How long a process of an instance may take to say goodbye.
     stop_grace: Period = "10 s";
     /// The largest deployment package that can be uploaded.

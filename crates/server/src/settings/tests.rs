@@ -99,6 +99,7 @@ fn bad_values_are_refused_with_their_origin_and_the_rule() {
         ("MODELYARD_DATABASE_URL", "mysql://x"),
         ("MODELYARD_PACKAGE_SIZE_LIMIT", "99999999999999999999 TB"),
         ("MODELYARD_PACKAGE_SIZE_LIMIT", "-1"),
+        ("MODELYARD_REQUEST_MEMORY", "127 MiB"),
     ] {
         assert!(refusal(None, &[(variable, value)]).contains(variable), "{variable} {value}");
     }
@@ -116,6 +117,7 @@ fn sizes_and_times_are_read_as_people_write_them() {
     let environment = [
         ("MODELYARD_PACKAGE_SIZE_LIMIT", "512MiB"),
         ("MODELYARD_INSTANCE_MEMORY", "3 gb"),
+        ("MODELYARD_REQUEST_MEMORY", "128 MiB"),
         ("MODELYARD_SHUTDOWN_GRACE", "1500 ms"),
         ("MODELYARD_LOG_RETENTION", "2 d"),
     ];
@@ -123,6 +125,7 @@ fn sizes_and_times_are_read_as_people_write_them() {
     let settings = load(&given).unwrap().settings;
     assert_eq!(settings.package_size_limit, Size(512 << 20));
     assert_eq!(settings.instance_memory, Some(Size(3_000_000_000)));
+    assert_eq!(settings.request_memory, Some(RequestMemory(128 << 20)));
     assert_eq!(settings.shutdown_grace.0, Duration::from_millis(1500));
     assert_eq!(settings.log_retention.0, Duration::from_secs(2 * 86_400));
 }

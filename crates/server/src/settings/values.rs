@@ -205,6 +205,25 @@ impl Setting for Size {
     }
 }
 
+/// Memory for requests, in bytes: enough for the largest body that is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestMemory(pub u64);
+
+impl RequestMemory {
+    /// The least there may be, in bytes.
+    pub const LEAST: u64 = 128 << 20;
+}
+
+impl Setting for RequestMemory {
+    fn parse(text: &str) -> Result<Self, String> {
+        let size = Size::parse(text).ok().filter(|size| size.0 >= Self::LEAST);
+        size.map(|size| Self(size.0)).ok_or_else(|| format!("a size of at least {}", Size(Self::LEAST)))
+    }
+    fn show(&self) -> String {
+        Size(self.0).show()
+    }
+}
+
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.show())

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 
 use nix::sys::signal::Signal;
 
@@ -106,7 +107,7 @@ async fn after_a_kill_it_starts_again_on_the_same_folder() {
     let mut server = Server::of(folder.path());
     let token = fs::read(folder.path().join("data/admin-token")).unwrap();
     server.signal(Signal::SIGKILL);
-    server.ended();
+    assert_eq!(server.ended().signal(), Some(Signal::SIGKILL as i32));
 
     let again = Server::of(folder.path());
 

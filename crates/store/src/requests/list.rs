@@ -12,6 +12,7 @@ use crate::Store;
 use crate::db::Source;
 use crate::error::Result;
 use crate::requests::Request;
+use crate::requests::search::{IdPart, search};
 use crate::value::{Bind, Value, values};
 
 /// Whose requests.
@@ -59,8 +60,14 @@ impl RequestFilter {
         }
     }
 
-    fn direction(&self) -> &'static str {
+    pub(super) fn direction(&self) -> &'static str {
         if self.oldest_first { "ASC" } else { "DESC" }
+    }
+
+    /// Each status once and in a fixed order, so that the same text is made again; all of them when none is given.
+    fn distinct_statuses(&self) -> impl Iterator<Item = RequestStatus> {
+        let wanted = |status: &RequestStatus| self.statuses.is_empty() || self.statuses.contains(status);
+        ALL.into_iter().filter(wanted)
     }
 }
 
@@ -76,14 +83,14 @@ const ALL: [RequestStatus; 6] = [
 /// The requests that pass a filter.
 pub async fn list(store: &Store, filter: &RequestFilter) -> Result<Vec<Request>> {
     let mut range = Range::of(filter);
-    if let Some(part) = &filter.search_id {
-        let part = part.trim().to_lowercase();
-        match part.parse::<RequestId>() {
-            Ok(id) => range = range.only(id.0),
-            Err(_) => return search(store, filter, range, &part).await,
+    if let Some(part) = filter.search_id.as_deref().map(IdPart::of) {
+        match part.beginning() {
+            Some(whole) if part.is_whole() => range = range.within(whole),
+            Some(beginning) => return search(store, filter, &part, beginning).await,
+            None => return Ok(Vec::new()),
         }
     }
-    let (ids, values) = page_of_ids(filter, range, filter.limit, filter.offset);
+    let (ids, values) = page_of_ids(filter, range, filter.limit, filter.offset, store.is_postgres());
     let text =
         format!("SELECT {} FROM requests WHERE id IN ({ids}) ORDER BY id {}", Request::COLUMNS, filter.direction());
     store.all(text, values).await
@@ -91,25 +98,26 @@ pub async fn list(store: &Store, filter: &RequestFilter) -> Result<Vec<Request>>
 
 /// Ids from the first (included) to the last (excluded).
 #[derive(Clone, Copy)]
-struct Range {
-    first: Uuid,
-    last: Uuid,
+pub(super) struct Range {
+    pub(super) first: Uuid,
+    pub(super) last: Uuid,
 }
 
 impl Range {
-    fn of(filter: &RequestFilter) -> Self {
+    pub(super) fn of(filter: &RequestFilter) -> Self {
         Self {
             first: filter.from.map_or(Uuid::nil(), first_id_of),
             last: filter.until.map_or(Uuid::max(), first_id_of),
         }
     }
 
-    fn only(self, id: Uuid) -> Self {
-        if id < self.first || id >= self.last {
-            return Self { first: self.last, last: self.last };
-        }
-        let after = Uuid::from_u128(id.as_u128().saturating_add(1));
-        Self { first: id, last: after }
+    /// What of it is within another.
+    pub(super) fn within(self, other: Self) -> Self {
+        Self { first: self.first.max(other.first), last: self.last.min(other.last) }
+    }
+
+    pub(super) fn holds(&self, id: RequestId) -> bool {
+        id.0 >= self.first && id.0 < self.last
     }
 }
 
@@ -120,75 +128,45 @@ pub(crate) fn first_id_of(at: Timestamp) -> Uuid {
     Uuid::from_u128(millis.min((1 << 48) - 1) << 80)
 }
 
-/// A text that gives a page of ids, and its values.
-fn page_of_ids(filter: &RequestFilter, range: Range, limit: i64, offset: i64) -> (String, Vec<Value>) {
+/// A text that gives a page of ids, and its values. It holds no more than the page, however large the offset is.
+pub(super) fn page_of_ids(
+    filter: &RequestFilter,
+    range: Range,
+    limit: i64,
+    offset: i64,
+    postgres: bool,
+) -> (String, Vec<Value>) {
     let (column, scope) = match filter.scope {
         Scope::Project(id) => ("project_id", id.value()),
         Scope::Version(id) => ("version_id", id.value()),
     };
-    let mut statuses = filter.statuses.clone();
-    if statuses.is_empty() {
-        statuses.extend(ALL);
-    }
-    statuses.sort_by_key(|status| ALL.iter().position(|one| one == status));
-    statuses.dedup();
-
+    let direction = filter.direction();
     let mut values = values![range.first, range.last, limit, offset];
     values.push(scope);
-    let direction = filter.direction();
-    // Each stretch is cut by itself: PostgreSQL would rather read and sort all of them than merge.
-    values.push(Value::Int(limit.saturating_add(offset)));
+    // PostgreSQL would rather read and sort the stretches than merge them, unless each is cut by itself; SQLite the other
+    // way round.
+    if postgres {
+        values.push(Value::Int(limit.saturating_add(offset)));
+    }
     let mut stretches = Vec::new();
-    for status in statuses {
+    for status in filter.distinct_statuses() {
         values.push(status.value());
         let mark = values.len();
-        stretches.push(format!(
-            "SELECT id FROM (SELECT id FROM requests
-                WHERE {column} = $5 AND status = ${mark} AND id >= $1 AND id < $2
-                ORDER BY id {direction} LIMIT $6) AS stretch{mark}"
-        ));
+        let stretch =
+            format!("SELECT id FROM requests WHERE {column} = $5 AND status = ${mark} AND id >= $1 AND id < $2");
+        stretches.push(match postgres {
+            true => format!("SELECT id FROM ({stretch} ORDER BY id {direction} LIMIT $6) AS stretch{mark}"),
+            false => stretch,
+        });
     }
     let stretches = stretches.join(" UNION ALL ");
     (format!("{stretches} ORDER BY id {direction} LIMIT $3 OFFSET $4"), values)
 }
 
-/// Ids looked at in one step of a search.
-const STEP: i64 = 10_000;
-/// Ids that a search looks at, at the most.
-const MOST_SEARCHED: i64 = 300_000;
-
-/// Looks through the ids within the filter for those that contain a text; only the first [`MOST_SEARCHED`].
-async fn search(store: &Store, filter: &RequestFilter, mut range: Range, part: &str) -> Result<Vec<Request>> {
-    let wanted = usize::try_from(filter.offset.saturating_add(filter.limit)).unwrap_or(0);
-    let mut found = Vec::new();
-    let mut searched = 0;
-    while found.len() < wanted && searched < MOST_SEARCHED {
-        let (text, values) = page_of_ids(filter, range, STEP, 0);
-        let ids: Vec<(RequestId,)> = store.all(text, values).await?;
-        let Some((end,)) = ids.last() else { break };
-        let after = Uuid::from_u128(end.0.as_u128().saturating_add(1));
-        range = match filter.oldest_first {
-            true => Range { first: after, ..range },
-            false => Range { last: end.0, ..range },
-        };
-        searched += STEP;
-        found.extend(ids.iter().map(|(id,)| *id).filter(|id| id.to_string().contains(part)));
-    }
-    let page = found
-        .into_iter()
-        .skip(usize::try_from(filter.offset).unwrap_or(0))
-        .take(usize::try_from(filter.limit).unwrap_or(0));
-    let mut requests = Vec::new();
-    for id in page {
-        requests.extend(super::get(store, id).await?);
-    }
-    Ok(requests)
-}
-
-pub(super) fn built_texts() -> Vec<(String, String)> {
+pub(super) fn built_texts(postgres: bool) -> Vec<(String, String)> {
     let of = |scope, statuses: &[RequestStatus]| {
         let filter = RequestFilter { statuses: statuses.to_vec(), ..RequestFilter::of(scope) };
-        let (ids, _) = page_of_ids(&filter, Range::of(&filter), 1, 0);
+        let (ids, _) = page_of_ids(&filter, Range::of(&filter), 1, 0, postgres);
         let text = format!("SELECT {} FROM requests WHERE id IN ({ids})", Request::COLUMNS);
         (format!("requests::list {scope:?} {statuses:?}"), text)
     };
@@ -198,7 +176,6 @@ pub(super) fn built_texts() -> Vec<(String, String)> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -209,16 +186,5 @@ mod tests {
         assert!(first_id_of(at) <= id.0);
         assert!(first_id_of(Timestamp(at.0 + 1)) > id.0);
         assert_eq!(first_id_of(Timestamp(-5)), Uuid::nil());
-    }
-
-    #[test]
-    fn a_range_of_one_id_stays_within_the_range() {
-        let all = Range { first: Uuid::nil(), last: Uuid::max() };
-        let id = RequestId::new().0;
-        assert_eq!(all.only(id).first, id);
-        let before = Range { last: id, ..all };
-        assert!(before.only(id).first >= before.only(id).last);
-        assert!("0190".parse::<RequestId>().is_err(), "a part is not an id");
-        assert!(id.simple().to_string().parse::<RequestId>().unwrap().0 == id);
     }
 }

@@ -1,10 +1,13 @@
 //! Requests: what was asked, where it stands, what came out. The largest table of the platform.
 
 pub(crate) mod ends;
+pub(crate) mod given_up;
 mod list;
+mod open;
 pub(crate) mod orphans;
 pub(crate) mod queue;
 mod record;
+mod search;
 pub(crate) mod sweep;
 
 use modelyard_types::Timestamp;
@@ -13,14 +16,18 @@ use modelyard_types::requests::{RequestKind, RequestStatus};
 use modelyard_types::versions::RetentionMode;
 
 pub use ends::{Ended, Ending, Start, end_many, start_many};
+pub use given_up::end_waiting;
 pub(crate) use list::first_id_of;
 pub use list::{RequestFilter, Scope, list};
-pub use orphans::{MAX_RETRIES, end_lost, end_orphans};
-pub use queue::{NOBODY, Release, ask_to_cancel, claim, claim_one, claimed_by, release_many, to_cancel, waiting};
+pub use orphans::{MAX_RETRIES, Reason, end_lost, end_orphans};
+pub use queue::{
+    NOBODY, Portion, Release, ask_to_cancel, claim, claim_one, claimed_by, release_many, to_cancel, waiting,
+};
 pub use record::{insert_many, record_many};
+pub use search::IdPart;
 pub use sweep::{Deleted, delete, delete_expired, delete_of_project, delete_of_version};
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::Store;
 use crate::db::Source;
@@ -137,6 +144,17 @@ pub async fn existing(store: &Store, ids: &[RequestId]) -> Result<HashSet<Reques
     Ok(found)
 }
 
+/// Where requests of some ids stand; ids without a request are left out.
+pub async fn statuses(store: &Store, ids: &[RequestId]) -> Result<HashMap<RequestId, RequestStatus>> {
+    let mut found = HashMap::with_capacity(ids.len());
+    for some in ids.chunks(MOST_IDS) {
+        let rows: Vec<(RequestId, RequestStatus)> =
+            store.all(statuses_text(some.len()), some.iter().map(Bind::value).collect()).await?;
+        found.extend(rows);
+    }
+    Ok(found)
+}
+
 /// A request and its data from one row.
 pub(crate) struct Both {
     pub(crate) request: Request,
@@ -157,6 +175,10 @@ fn existing_text(count: usize) -> String {
     format!("SELECT id FROM requests WHERE id IN ({})", marks(count))
 }
 
+fn statuses_text(count: usize) -> String {
+    format!("SELECT id, status FROM requests WHERE id IN ({})", marks(count))
+}
+
 fn marks(count: usize) -> String {
     let marks: Vec<_> = (1..=count).map(|at| format!("${at}")).collect();
     marks.join(", ")
@@ -174,9 +196,11 @@ pub async fn get_data(on: impl Source<'_>, id: RequestId) -> Result<Option<Reque
 
 /// The texts of this noun that are put together for the occasion, in examples.
 pub(crate) fn built_texts(postgres: bool) -> Vec<(String, String)> {
-    let mut texts = list::built_texts();
+    let mut texts = list::built_texts(postgres);
+    texts.extend(search::built_texts(postgres));
     texts.push(("requests::get_many".into(), many_text(3)));
     texts.push(("requests::existing".into(), existing_text(3)));
+    texts.push(("requests::statuses".into(), statuses_text(3)));
     texts.extend(record::built_texts(postgres));
     texts.extend(ends::built_texts(postgres));
     texts.extend(queue::built_texts(postgres));

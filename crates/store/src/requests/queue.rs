@@ -18,34 +18,85 @@ pub const NOBODY: ServerId = ServerId(Uuid::nil());
 
 statements! {
     CLAIM_LITE = "UPDATE requests SET server_id = $1, life = $2, epoch = epoch + 1 WHERE id IN
-            (SELECT id FROM requests WHERE version_id = $3 AND kind = 1 AND status = 0 AND life = 0
-                ORDER BY priority, id LIMIT $4)
+            (SELECT id FROM (SELECT id, input_size,
+                SUM(CASE WHEN input_size <= $6 THEN input_size ELSE 0 END) OVER ordered AS small,
+                SUM(CASE WHEN input_size > $6 THEN input_size ELSE 0 END) OVER ordered AS large
+                FROM (SELECT id, priority, input_size FROM requests
+                    WHERE version_id = $3 AND priority <= $4 AND kind = 1 AND status = 0 AND life = 0
+                    ORDER BY priority, id LIMIT $5) AS first
+                WINDOW ordered AS (ORDER BY priority, id)) AS summed
+            WHERE input_size <= $6 AND small - input_size < $7 OR input_size > $6 AND large - input_size < $8)
         RETURNING ", Request::COLUMNS, ", ", RequestData::COLUMNS;
     CLAIM_PG = "UPDATE requests SET server_id = $1, life = $2, epoch = epoch + 1 WHERE id IN
-            (SELECT id FROM requests WHERE version_id = $3 AND kind = 1 AND status = 0 AND life = 0
-                ORDER BY priority, id LIMIT $4 FOR UPDATE SKIP LOCKED)
+            (SELECT id FROM (SELECT id, input_size,
+                SUM(CASE WHEN input_size <= $6 THEN input_size ELSE 0 END) OVER ordered AS small,
+                SUM(CASE WHEN input_size > $6 THEN input_size ELSE 0 END) OVER ordered AS large
+                FROM (SELECT id, priority, input_size FROM requests
+                    WHERE version_id = $3 AND priority <= $4 AND kind = 1 AND status = 0 AND life = 0
+                    ORDER BY priority, id LIMIT $5 FOR UPDATE SKIP LOCKED) AS first
+                WINDOW ordered AS (ORDER BY priority, id)) AS summed
+            WHERE input_size <= $6 AND small - input_size < $7 OR input_size > $6 AND large - input_size < $8)
         RETURNING ", Request::COLUMNS, ", ", RequestData::COLUMNS;
     TAKE = "UPDATE requests SET server_id = $1, life = $2, epoch = epoch + 1
         WHERE id = $3 AND kind = 1 AND status = 0 AND life = 0
         RETURNING ", Request::COLUMNS, ", ", RequestData::COLUMNS;
-    WAITING = "SELECT version_id, COUNT(*) FROM requests WHERE kind = 1 AND status = 0 AND life = 0
-        GROUP BY version_id";
+    WAITING = "SELECT version_id, COUNT(*), COUNT(*) FILTER (WHERE priority = 0) FROM requests
+        WHERE kind = 1 AND status = 0 AND life = 0 GROUP BY version_id";
     CLAIMED_BY = "SELECT id FROM requests WHERE server_id = $1 AND life = $2 AND status < 3";
     TO_CANCEL = "SELECT id FROM requests WHERE server_id = $1 AND life = $2 AND status < 3 AND status = 2";
     ASK_TO_CANCEL = "UPDATE requests SET status = 2 WHERE id = $1 AND status < 2 AND life > 0";
 }
 
+/// What is claimed at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Portion {
+    /// So many requests at the most.
+    pub count: usize,
+    /// Only those of priority 0.
+    pub urgent: bool,
+    /// Data of up to so many bytes is small.
+    pub small: usize,
+    /// The small data reaches or passes so many bytes only with the last of it; with 0 there is none.
+    pub small_bytes: usize,
+    /// The same of all other data. What finds no room here does not hold up small requests behind it.
+    pub large_bytes: usize,
+}
+
+impl Portion {
+    /// So many requests, whatever their data.
+    pub fn of(count: usize) -> Self {
+        Self { count, urgent: false, small: 0, small_bytes: usize::MAX, large_bytes: usize::MAX }
+    }
+}
+
 /// Claims the first waiting requests of a version for a life; they come in their order.
-pub async fn claim(tx: &mut Tx, version: VersionId, life: Life, limit: i64) -> Result<Vec<(Request, RequestData)>> {
+pub async fn claim(
+    tx: &mut Tx,
+    version: VersionId,
+    life: Life,
+    portion: Portion,
+) -> Result<Vec<(Request, RequestData)>> {
     let text = tx.text(CLAIM_LITE, CLAIM_PG);
-    let claimed: Vec<Both> = tx.all(text, values![life.server, life.number, version, limit]).await?;
+    let bound = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let priority = if portion.urgent { 0 } else { i64::MAX };
+    let values = values![
+        life.server,
+        life.number,
+        version,
+        priority,
+        bound(portion.count),
+        bound(portion.small),
+        bound(portion.small_bytes),
+        bound(portion.large_bytes)
+    ];
+    let claimed: Vec<Both> = tx.all(text, values).await?;
     let mut claimed: Vec<_> = claimed.into_iter().map(|both| (both.request, both.data)).collect();
     claimed.sort_unstable_by_key(|(request, _)| (request.priority, request.id));
     Ok(claimed)
 }
 
-/// How many requests wait, by version.
-pub async fn waiting(store: &Store) -> Result<Vec<(VersionId, i64)>> {
+/// How many requests wait, and how many of those have priority 0, by version.
+pub async fn waiting(store: &Store) -> Result<Vec<(VersionId, i64, i64)>> {
     store.all(WAITING, values![]).await
 }
 

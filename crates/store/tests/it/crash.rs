@@ -1,6 +1,7 @@
 //! What was promised is there after the writer was killed.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
 use modelyard_store::{Store, organizations};
@@ -41,7 +42,7 @@ async fn promised_rows_survive_kill_9() {
         let id_of = |line: String| line.split_once("promised ").and_then(|(_, id)| id.parse::<OrganizationId>().ok());
         let mut promised: Vec<_> = lines.by_ref().filter_map(id_of).take(200).collect();
         child.kill().unwrap();
-        child.wait().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9), "it had not ended by itself");
         promised.extend(lines.filter_map(id_of));
         assert!(promised.len() >= 200);
 

@@ -6,6 +6,7 @@ mod abandoned;
 mod both;
 mod catalogue;
 mod crash;
+mod given_up;
 mod logs;
 mod migrations;
 mod objects;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use modelyard_store::requests::{self, Ending, RequestFilter, Scope, Start};
+use modelyard_store::requests::{self, Ending, Portion, Reason, RequestFilter, Scope, Start};
 use modelyard_store::*;
 use modelyard_types::Timestamp;
 use modelyard_types::ids::*;
@@ -13,13 +13,13 @@ use uuid::Uuid;
 
 use crate::both::{self, World, both, organization, project};
 
-const VERSION: VersionId = VersionId(Uuid::from_u128(3));
+pub const VERSION: VersionId = VersionId(Uuid::from_u128(3));
 
-fn life(number: i64) -> Life {
+pub fn life(number: i64) -> Life {
     Life { server: ServerId(Uuid::from_u128(1)), number }
 }
 
-fn waiting(version: VersionId, priority: i64) -> (Request, RequestData) {
+pub fn waiting(version: VersionId, priority: i64) -> (Request, RequestData) {
     let request = Request {
         id: RequestId::new(),
         project_id: ProjectId(Uuid::from_u128(1)),
@@ -49,15 +49,19 @@ fn waiting(version: VersionId, priority: i64) -> (Request, RequestData) {
     (request, RequestData { request_data: Some("{}".into()), ..RequestData::default() })
 }
 
-async fn insert(store: &Store, rows: &[(Request, RequestData)]) {
+pub async fn insert(store: &Store, rows: &[(Request, RequestData)]) {
     let mut tx = store.begin().await.unwrap();
     requests::insert_many(&mut tx, rows).await.unwrap();
     tx.commit().await.unwrap();
 }
 
-async fn claim(store: &Store, life: Life, limit: i64) -> Vec<Request> {
+pub async fn claim(store: &Store, life: Life, limit: usize) -> Vec<Request> {
+    claim_portion(store, life, Portion::of(limit)).await
+}
+
+async fn claim_portion(store: &Store, life: Life, portion: Portion) -> Vec<Request> {
     let mut tx = store.begin().await.unwrap();
-    let claimed = requests::claim(&mut tx, VERSION, life, limit).await.unwrap();
+    let claimed = requests::claim(&mut tx, VERSION, life, portion).await.unwrap();
     tx.commit().await.unwrap();
     claimed.into_iter().map(|(request, _)| request).collect()
 }
@@ -93,7 +97,7 @@ async fn end(store: &Store, endings: &[Ending]) -> requests::Ended {
     ended
 }
 
-async fn get(store: &Store, id: RequestId) -> Option<Request> {
+pub async fn get(store: &Store, id: RequestId) -> Option<Request> {
     requests::get(store, id).await.unwrap()
 }
 
@@ -113,7 +117,29 @@ async fn claims_follow_priority_and_age_and_nothing_is_claimed_twice() {
         let claimed: HashSet<_> = requests::claimed_by(&store, life(1)).await.unwrap().into_iter().collect();
         assert_eq!(claimed, expected.into_iter().collect());
         let left = requests::waiting(&store).await.unwrap();
-        assert_eq!(left.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [1]);
+        assert_eq!(left.iter().map(|(_, count, urgent)| (*count, *urgent)).collect::<Vec<_>>(), [(1, 1)]);
+    }
+}
+
+#[tokio::test]
+async fn claims_are_bounded_by_their_data_small_and_large() {
+    for (store, _place) in both().await {
+        let sizes = [(1, 40), (1, 60), (0, 500), (1, 700), (1, 0), (1, 7), (0, 300), (1, 900)];
+        let rows = sizes.map(|(priority, size)| {
+            let (request, data) = waiting(VERSION, priority);
+            (Request { input_size: size, ..request }, data)
+        });
+        insert(&store, &rows).await;
+        let of = async |count, urgent, small_bytes, large_bytes| {
+            let portion = Portion { count, urgent, small: 100, small_bytes, large_bytes };
+            let claimed = claim_portion(&store, life(1), portion).await;
+            claimed.iter().map(|request| request.input_size).collect::<Vec<_>>()
+        };
+        assert!(of(9, false, 0, 0).await.is_empty());
+        assert_eq!(of(9, true, 1, 400).await, [500], "one that is larger goes alone");
+        assert_eq!(of(9, false, 100, 0).await, [40, 60], "small ones pass large ones that find no room");
+        assert_eq!(of(2, false, 1, 1).await, [300]);
+        assert_eq!(of(9, false, 1, 701).await, [700, 0, 7, 900]);
     }
 }
 
@@ -308,6 +334,7 @@ async fn cancels_reach_what_waits_and_ask_for_what_is_claimed() {
 #[tokio::test]
 async fn what_a_dead_server_left_ends_or_waits_again() {
     for (store, _place) in both().await {
+        let reason = Reason { begun: "The server stopped", waited: "It waited" };
         let world = World::in_store(&store).await;
         let restarts = both::version(&world.deployment, &world.base, "v2");
         let restarts = Version { restart_request_interruption: true, ..restarts };
@@ -329,6 +356,7 @@ async fn what_a_dead_server_left_ends_or_waits_again() {
             (group(restarting, Processing, Batch, 3), Failed, 3),
             (group(restarting, CancelledPending, Batch, 0), Cancelled, 0),
             (group(restarting, Pending, Direct, 0), Failed, 0),
+            (group(restarting, Pending, Direct, 1), Failed, 1),
             (group(VersionId::new(), Processing, Batch, 0), Failed, 0),
             (group(stubborn, CancelledPending, Direct, 0), Cancelled, 0),
         ];
@@ -339,22 +367,60 @@ async fn what_a_dead_server_left_ends_or_waits_again() {
 
         let mut tx = store.begin().await.unwrap();
         let none = requests::end_orphans(&mut tx, life(1), Timestamp(0), now, "gone", 100).await.unwrap().0;
-        let first =
-            requests::end_orphans(&mut tx, life(2), Timestamp(0), now, "The server stopped", 3).await.unwrap().0;
-        let rest =
-            requests::end_orphans(&mut tx, life(2), Timestamp(0), now, "The server stopped", 100).await.unwrap().0;
+        let first = requests::end_orphans(&mut tx, life(2), Timestamp(0), now, reason, 3).await.unwrap().0;
+        let rest = requests::end_orphans(&mut tx, life(2), Timestamp(0), now, reason, 100).await.unwrap().0;
         tx.commit().await.unwrap();
         assert_eq!((none, first, rest), (0, 3, cases.len() - 3));
 
         for ((before, _), status, retries) in &cases {
             let after = get(&store, before.id).await.unwrap();
             assert_eq!((after.status, after.retries), (*status, *retries), "{before:?}");
-            let reason = (*status == Failed).then(|| "The server stopped".to_owned());
+            let waited = (before.kind, before.status, before.retries) == (Direct, Pending, 0);
+            let reason = if waited { reason.waited } else { reason.begun };
+            let reason = (*status == Failed).then(|| reason.to_owned());
             assert_eq!((after.error_message, after.life), (reason, i64::from(*status != Pending)));
         }
         assert_eq!(get(&store, foreign.0.id).await, Some(foreign.0));
         let pending = RequestFilter { statuses: vec![Pending], ..RequestFilter::of(Scope::Version(restarting)) };
         assert_eq!(requests::list(&store, &pending).await.unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_direct_request_that_had_not_begun_goes_with_its_key() {
+    for (store, _place) in both().await {
+        let now = Timestamp::now();
+        let row = |status| {
+            let (request, data) = waiting(VERSION, 1);
+            let kind = RequestKind::Direct;
+            (Request { status, kind, life: 1, server_id: life(1).server, ..request }, data)
+        };
+        let rows = [row(RequestStatus::Pending), row(RequestStatus::Pending), row(RequestStatus::Processing)];
+        insert(&store, &rows).await;
+        let mut tx = store.begin().await.unwrap();
+        // The second has no key.
+        for at in [0, 2] {
+            let request = &rows[at].0;
+            let key = idempotency::Key {
+                project_id: request.project_id,
+                key_hash: [at as u8; 32],
+                body_hash: [2; 32],
+                request_ids: vec![request.id.to_string()],
+                version_id: None,
+                status: None,
+                created_at: request.created_at(),
+            };
+            assert!(idempotency::insert(&mut tx, &key, Timestamp(0)).await.unwrap());
+        }
+        requests::end_orphans(&mut tx, life(2), Timestamp(0), now, "gone", 10).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut left = Vec::new();
+        for (at, (request, _)) in rows.iter().enumerate() {
+            let key = idempotency::get(&store, request.project_id, [at as u8; 32]).await.unwrap();
+            left.push((get(&store, request.id).await.map(|request| request.status), key.is_some()));
+        }
+        let failed = Some(RequestStatus::Failed);
+        assert_eq!(left, [(None, false), (failed, false), (failed, true)]);
     }
 }
 
@@ -367,6 +433,7 @@ async fn a_key_is_taken_once_until_it_is_old() {
             key_hash: [1; 32],
             body_hash: [2; 32],
             request_ids: vec![RequestId::new().to_string()],
+            version_id: Some(VersionId::new()),
             status: None,
             created_at: now,
         };

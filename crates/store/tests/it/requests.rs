@@ -194,7 +194,7 @@ fn expected(all: &[Request], filter: &RequestFilter) -> Vec<RequestId> {
         .filter(|one| filter.statuses.is_empty() || filter.statuses.contains(&one.status))
         .filter(|one| filter.from.is_none_or(|from| one.created_at() >= from))
         .filter(|one| filter.until.is_none_or(|until| one.created_at() < until))
-        .filter(|one| filter.search_id.as_ref().is_none_or(|part| one.id.to_string().contains(part)))
+        .filter(|one| filter.search_id.as_ref().is_none_or(|part| one.id.0.simple().to_string().contains(part)))
         .map(|one| one.id)
         .collect();
     passing.sort();

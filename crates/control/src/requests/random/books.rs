@@ -38,6 +38,8 @@ pub(super) struct Books {
     pub(super) called_off: HashSet<RequestId>,
     /// Those that were shown as cancelled by the server that was asked.
     pub(super) cancelled: HashSet<RequestId>,
+    /// Those that were shown as being cancelled: whatever becomes of their server, they do not run again.
+    pub(super) being_cancelled: HashSet<RequestId>,
     pub(super) deleted: HashSet<RequestId>,
     /// Those whose time was over.
     pub(super) late: HashSet<RequestId>,
@@ -115,6 +117,13 @@ impl Books {
             }
             RequestStatus::Pending | RequestStatus::Processing => {}
         }
+        assert!(
+            !self.being_cancelled.contains(&id)
+                || request.status == RequestStatus::CancelledPending
+                || request.status.is_final(),
+            "{id} was shown as being cancelled and is {:?}",
+            request.status
+        );
         assert!(
             !self.cancelled.contains(&id)
                 || !matches!(request.status, RequestStatus::Completed | RequestStatus::Processing),

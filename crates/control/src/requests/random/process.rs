@@ -173,7 +173,7 @@ impl Seat for Process {
         self.told.lock().unwrap().recalled.insert(ticket);
     }
 
-    fn kill(&self) {
+    fn kill(&self, _: &str) {
         self.told.lock().unwrap().killed = true;
     }
 }

@@ -1,7 +1,6 @@
 //! Nothing is lost when the database fails for a while, and records of a request keep their order.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use bytes::Bytes;
 use modelyard_store::{Life, requests};
 use modelyard_types::requests::{RequestKind, RequestStatus};
 use modelyard_types::versions::RetentionMode;
@@ -10,11 +9,12 @@ use sqlx::Connection;
 use tempfile::TempDir;
 
 use super::*;
+use crate::requests::room::Room;
 
 struct Place {
     folder: TempDir,
     store: Store,
-    recorder: Arc<Recorder>,
+    recorder: std::sync::Arc<Recorder>,
     life: Life,
 }
 
@@ -22,10 +22,9 @@ impl Place {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let store = Store::open(folder.path().join("store.db").to_str().unwrap()).await.unwrap();
-        let objects = Objects::local(&folder.path().join("objects")).unwrap();
-        let recorder = Arc::new(Recorder::new());
+        let recorder = std::sync::Arc::new(Recorder::new());
         let (its, its_store) = (recorder.clone(), store.clone());
-        tokio::spawn(async move { its.run(&its_store, &objects, &Notify::new()).await });
+        tokio::spawn(async move { its.run(&its_store, &Notify::new()).await });
         Self { folder, store, recorder, life: Life { server: ServerId::new(), number: 1 } }
     }
 
@@ -59,7 +58,7 @@ impl Place {
     }
 
     fn put(&self, request: &Request) {
-        self.recorder.push(Record::Put(Box::new((request.clone(), RequestData::default())), None));
+        self.recorder.push(Record::Put(Box::new((request.clone(), RequestData::default())), Permit::default()));
     }
 
     async fn status(&self, id: RequestId) -> Option<RequestStatus> {
@@ -80,25 +79,25 @@ async fn nothing_is_lost_while_the_database_fails() {
     let place = Place::new().await;
     place.meddle("ALTER TABLE requests RENAME TO away").await;
     let all: Vec<_> = (0..2_500).map(|_| place.request(RequestStatus::Completed)).collect();
-    let permit = place.recorder.permit(0, Duration::ZERO).await.unwrap();
-    let room = place.recorder.room.available_permits();
+    let room = Room::new(1 << 30);
+    let permit = room.permit(0).await.unwrap();
     for (at, request) in all.iter().enumerate() {
         place.put(request);
         if at == 0 {
-            place.recorder.push(Record::Forget(RequestId::new(), None, None));
+            place.recorder.push(Record::Forget(RequestId::new(), None, Permit::default()));
         }
     }
-    place.recorder.push(Record::Put(Box::new((all[0].clone(), RequestData::default())), Some(permit)));
+    place.recorder.push(Record::Put(Box::new((all[0].clone(), RequestData::default())), permit));
     let waited = place.recorder.barrier(Duration::from_millis(100)).await;
     assert!(matches!(waited, Err(Error::Unavailable(_))), "{waited:?}");
-    assert_eq!(place.recorder.room.available_permits(), room);
+    assert!(!room.is_free());
 
     place.meddle("ALTER TABLE away RENAME TO requests").await;
     place.recorder.catch_up().await.unwrap();
     for request in &all {
         assert_eq!(place.status(request.id).await, Some(RequestStatus::Completed));
     }
-    assert!(place.recorder.room.available_permits() > room);
+    assert!(room.is_free());
 }
 
 #[tokio::test]
@@ -110,7 +109,7 @@ async fn the_last_record_of_a_request_counts() {
         place.put(&kept);
         place.put(&gone);
     }
-    place.recorder.push(Record::Forget(gone.id, None, None));
+    place.recorder.push(Record::Forget(gone.id, None, Permit::default()));
     place.recorder.catch_up().await.unwrap();
     assert_eq!(place.status(kept.id).await, Some(RequestStatus::Completed));
     assert_eq!(place.status(gone.id).await, None);
@@ -128,45 +127,4 @@ async fn a_record_that_no_database_takes_holds_up_nobody() {
     assert_eq!(place.status(before.id).await, Some(RequestStatus::Completed));
     assert_eq!(place.status(after.id).await, Some(RequestStatus::Completed));
     assert_eq!(place.status(bad.id).await, None);
-}
-
-#[tokio::test]
-async fn large_bodies_take_more_room() {
-    let recorder = Recorder::new();
-    let mut held = Vec::new();
-    while let Ok(permit) = recorder.permit(10 << 20, Duration::ZERO).await {
-        held.push(permit);
-    }
-    assert_eq!(held.len(), 102);
-    assert!(recorder.permit(usize::MAX, Duration::ZERO).await.is_err());
-    held.clear();
-    // One that is larger than all there is passes alone.
-    assert!(recorder.permit(usize::MAX, Duration::ZERO).await.is_ok());
-}
-
-#[tokio::test]
-async fn large_results_that_wait_to_be_written_hold_back_new_requests() {
-    let recorder = Recorder::new();
-    let mut held = vec![];
-    for _ in 0..3 {
-        let permit = recorder.permit(0, Duration::ZERO).await.unwrap();
-        held.push(recorder.heavier(Some(permit), 400 << 20).unwrap());
-    }
-    assert!(recorder.permit(0, Duration::ZERO).await.is_err());
-    assert!(recorder.heavier(None, 1 << 20).is_none_or(|permit| permit.num_permits() == 0));
-    held.clear();
-    assert_eq!(recorder.room.available_permits(), ROOM as usize);
-}
-
-#[tokio::test]
-async fn large_data_is_kept_as_objects() {
-    let place = Place::new().await;
-    let request = place.request(RequestStatus::Completed);
-    let data = |size: usize| Some(Bytes::from(vec![b'1'; size]));
-    let both = RequestData { request_data: data(MAX_INLINE), result: data(MAX_INLINE + 1), ..RequestData::default() };
-    place.recorder.push(Record::Put(Box::new((request.clone(), both)), None));
-    place.recorder.catch_up().await.unwrap();
-    let kept = requests::get_data(&place.store, request.id).await.unwrap().unwrap();
-    assert_eq!(kept.request_data.map(|data| data.len()), Some(MAX_INLINE));
-    assert!(kept.result.is_none() && kept.result_key.is_some());
 }

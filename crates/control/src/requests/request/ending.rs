@@ -1,5 +1,7 @@
 //! How a request ends, goes back to the queue or runs again: what its lane reports.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use modelyard_dispatch::{Outcome, Waiter};
 use modelyard_store::requests::{MAX_RETRIES, Release, Start};
@@ -19,23 +21,34 @@ impl LiveRequest {
         }
     }
 
-    fn end(&self, control: &Inner, ended: Ended) {
+    fn end(&self, control: &Arc<Inner>, ended: Ended) {
         let mut state = self.lock();
         if std::mem::replace(&mut state.over, true) {
             return;
         }
         state.status = ended.status;
         let updates = self.updates.get().and_then(|updates| updates.end());
-        let result = ended.result.as_ref().filter(|_| self.keeps_data());
-        let kept = result.map_or(0, Bytes::len) + updates.as_ref().map_or(0, Bytes::len);
-        let permit = control.recorder.heavier(state.permit.take(), kept);
-        if let Some(record) = self.last_record(&state, &ended, updates, permit) {
-            control.recorder.push(record);
-        }
+        let mut permit = std::mem::take(&mut state.permit);
+        control.room.heavier(&mut permit, updates.as_ref().map_or(0, Bytes::len));
+        let ended = Ended { result: ended.result.map(|result| control.room.held(result)), ..ended };
+        let end = (ended.clone(), Timestamp::now());
+        let record = self.last_record(&state, &end, updates, permit);
+        state.ended = Some(end);
+        let stored_first = match (record, self.me.upgrade()) {
+            (Some(record), Some(me)) if record.is_large() => Some((me, record)),
+            (Some(record), _) => {
+                control.recorder.push(record);
+                None
+            }
+            (None, _) => None,
+        };
         let (answer, listeners) = (state.answer.take(), std::mem::take(&mut state.listeners));
         drop(state);
-        // Recorded first, removed then: a get finds it in one of the two at every moment.
-        control.live.remove(self.id);
+        match stored_first {
+            Some((me, record)) => control.store_and_record(me, record),
+            // Recorded first, removed then: a get finds it in one of the two at every moment.
+            None => control.live.remove(self.id),
+        }
         for listener in listeners {
             let _ = listener.send(ended.clone());
         }
@@ -48,9 +61,44 @@ impl LiveRequest {
         }
     }
 
+    /// Hands the record of its end, whose large data is stored, to the recorder. Gives the objects of one that was deleted
+    /// meanwhile: nothing is kept of it.
+    pub(in crate::requests) fn hand_over(&self, mut record: Record, control: &Inner) -> Vec<String> {
+        let state = self.lock();
+        let mut unused = Vec::new();
+        if state.deleted {
+            unused.extend(record.data().into_iter().filter_map(|(_, key)| key.take()));
+            record = Record::Forget(self.id, None, record.into_permit());
+        }
+        control.recorder.push(record);
+        // The table of live ones is never locked within this lock: it looks at states.
+        drop(state);
+        control.live.remove_this(self);
+        unused
+    }
+
+    /// Lets go of a request with a key that has not begun, so that a repeat makes it anew: it leaves no trace. Its callers
+    /// are told that the server stops.
+    pub(super) fn let_go(&self, control: &Inner) {
+        let mut state = self.lock();
+        if std::mem::replace(&mut state.over, true) {
+            return;
+        }
+        let permit = std::mem::take(&mut state.permit);
+        control.recorder.push(Record::Forget(self.id, self.key_end(None), permit));
+        state.answer = None;
+        state.listeners.clear();
+        drop(state);
+        control.live.remove(self.id);
+    }
+
     /// Puts a batch request back into the queue of rows.
     pub(super) fn release(&self, control: &Inner, retries: i64) {
         let mut state = self.lock();
+        if state.cancelled.is_some() {
+            drop(state);
+            return self.end_cancelled();
+        }
         if std::mem::replace(&mut state.over, true) {
             return;
         }
@@ -58,7 +106,7 @@ impl LiveRequest {
             updates.end();
         }
         let release = Release { id: self.id, life: self.life(), epoch: self.request.epoch, retries };
-        control.recorder.push(Record::Release(release, state.permit.take()));
+        control.recorder.push(Record::Release(release, std::mem::take(&mut state.permit)));
         drop(state);
         self.version.lane.go_out(1);
         control.live.remove(self.id);
@@ -83,7 +131,7 @@ impl LiveRequest {
         }
         drop(state);
         // Alone, because it may be what ended the process.
-        self.version.lane.submit_alone(me.job()).is_ok()
+        me.come_alone_into_lane().is_ok()
     }
 }
 
@@ -94,7 +142,9 @@ impl Waiter for LiveRequest {
             return;
         }
         let now = Timestamp::now();
-        state.status = RequestStatus::Processing;
+        if state.cancelled.is_none() {
+            state.status = RequestStatus::Processing;
+        }
         state.started = Some(now);
         // Lists read its row for the status it has; and should this server die, the row tells that it had begun.
         let Some(control) = self.control.upgrade() else { return };
@@ -108,7 +158,7 @@ impl Waiter for LiveRequest {
 
     fn update(&self, text: Bytes) {
         let Some(control) = self.control.upgrade() else { return };
-        if self.updates(false).push(text, &control.recorder) {
+        if self.updates(false).push(text, &control.room) {
             self.version.lane.credit(self.id, 1);
         }
     }
@@ -128,6 +178,8 @@ impl Waiter for LiveRequest {
             Outcome::Cancelled => Ended { status: RequestStatus::Cancelled, result: None, error_message: None },
             Outcome::Failed { message, public, .. } => failed(public.unwrap_or(message)),
             Outcome::Crashed(_) if self.restart(&control) => return,
+            // Before its process could be asked to give way.
+            Outcome::Crashed(_) if self.is_cancelled() => return self.end_cancelled(),
             Outcome::HandedBack if self.is_batch() => {
                 let retries = self.lock().retries;
                 return self.release(&control, retries);

@@ -9,7 +9,7 @@ use super::*;
 
 fn keyed(body: &'static str, key: &str) -> DirectRequest {
     let body = Bytes::from_static(body.as_bytes());
-    DirectRequest { body, text: false, timeout: 300, priority: 1, key: Some(key.into()) }
+    DirectRequest { body, text: false, timeout: 300, priority: 1, key: Some(key.into()), permit: Permit::default() }
 }
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn a_keyed_request_runs_though_its_caller_left_while_it_was_written() {
         })
     };
     let left = ask(&world);
-    until(|| world.control.0.acceptor.waits()).await;
+    until(|| world.control.0.acceptor.waits() > 0).await;
     left.abort();
     assert!(left.await.is_err());
 
@@ -87,7 +87,14 @@ async fn data_that_cannot_be_stored_refuses_the_call_and_leaves_nothing() {
     let (_, place) = world.served(json!({"version": "v1"})).await;
     world.break_objects();
     let large = format!(r#"{{"x":1{}}}"#, " ".repeat(100_000));
-    let new = || BatchRequest { body: large.clone().into(), text: false, timeout: 300, priority: 1, key: None };
+    let new = || BatchRequest {
+        body: large.clone().into(),
+        text: false,
+        timeout: 300,
+        priority: 1,
+        key: None,
+        permit: Permit::default(),
+    };
     let actor = Arc::new(world.by.clone());
     let made = world.control.batch_request(&actor, &place.0, &place.1.name, Some(&place.2.name), new()).await;
     assert!(matches!(made, Err(Error::Unavailable(_))));

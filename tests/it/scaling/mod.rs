@@ -1,6 +1,24 @@
 //! How many processes a version has.
 
+mod growth;
+mod room;
+
 use crate::kit::*;
+
+/// Works on `hold` until that is called off.
+const HOLD: &str = "
+    import time
+    class Deployment:
+        def request(self, data):
+            while data == 'hold': time.sleep(0.05)
+            return data
+";
+
+/// Waits until so many requests of a version run.
+async fn working(version: &At, count: usize) {
+    let path = "/requests?status=processing";
+    until("so many requests run", async || version.get(path).await.len() == count).await;
+}
 
 both! {
     async fn minimum_instances_run_without_a_request(server) {

@@ -1,0 +1,48 @@
+"""Operations that the tests must go through with every release that has them."""
+
+import typing
+
+import ubiops
+
+from .case import Watched
+
+REQUESTS = (
+    "deployment_requests_list",
+    "deployment_requests_create",
+    "deployment_requests_batch_cancel",
+    "deployment_requests_batch_get",
+    "deployment_requests_batch_delete",
+    "deployment_requests_delete",
+    "deployment_requests_get",
+    "deployment_requests_update",
+    "deployment_requests_input_get",
+    "deployment_requests_output_get",
+    "batch_deployment_requests_create",
+    "deployment_version_requests_list",
+    "deployment_version_requests_create",
+    "deployment_version_requests_batch_cancel",
+    "deployment_version_requests_batch_get",
+    "deployment_version_requests_batch_delete",
+    "deployment_version_requests_delete",
+    "deployment_version_requests_get",
+    "deployment_version_requests_update",
+    "deployment_version_requests_input_get",
+    "deployment_version_requests_output_get",
+    "batch_deployment_version_requests_create",
+    "project_requests_list",
+)
+INSTANCES = (
+    "instances_list",
+    "instances_get",
+    "instances_update",
+    "instance_events_list",
+    "instance_types_list",
+    "project_instances_list",
+    "project_instances_get",
+    "project_instances_update",
+)
+
+
+def left_out() -> typing.List[str]:
+    """Those that this release has and no test used."""
+    return [name for name in REQUESTS + INSTANCES if hasattr(ubiops.CoreApi, name) and name not in Watched.used]
