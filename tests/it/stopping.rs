@@ -170,7 +170,7 @@ both! {
         let answer = ask(&deployment, 4.0);
         one_runs(&deployment).await;
         server.signal(Signal::SIGTERM);
-        let root = server.root();
+        let (root, deployment) = (server.root().unpooled(), deployment.unpooled());
         until("it is not ready any more", async || root.get("/readyz").await.status == 503).await;
 
         let data = json!({ "n": 0, "s": 0 });

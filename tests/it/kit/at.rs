@@ -30,6 +30,13 @@ impl At {
         At { authorization: authorization.map(str::to_owned), ..self.clone() }
     }
 
+    /// The same place, reached with a connection for each request. A stopping server closes those that idle, and one that
+    /// is kept may be closed while a request leaves.
+    pub fn unpooled(&self) -> At {
+        let client = Client::builder().pool_max_idle_per_host(0).build().expect("a client can be made");
+        At { client, ..self.clone() }
+    }
+
     /// The whole address.
     pub fn address(&self) -> &str {
         &self.address
