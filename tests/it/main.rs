@@ -17,6 +17,7 @@ mod deployments;
 mod environments;
 mod giving_up;
 mod idempotency;
+mod instance_type_groups;
 mod instances;
 mod logs;
 mod organizations;

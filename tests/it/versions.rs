@@ -59,7 +59,7 @@ both! {
         };
         assert_snapshot!(create("static_ip", json!(true)).await, @r#"400 {"error":"static_ip: static addresses are not offered; leave it out or set it to false"}"#);
         assert_snapshot!(create("monitoring", json!("team")).await, @r#"400 {"error":"Notification group 'team' was not found"}"#);
-        assert_snapshot!(create("instance_type_group_name", json!("gpus")).await, @r#"400 {"error":"Instance type group 'gpus' was not found; give an instance_type"}"#);
+        assert_snapshot!(create("instance_type_group_name", json!("gpus")).await, @r#"400 {"error":"Instance type group 'gpus' was not found; list those of the project, or give an instance_type"}"#);
         assert_snapshot!(create("ports", json!([{ "public_port": 80 }])).await, @r#"400 {"error":"ports: open ports are not offered yet; leave the list empty"}"#);
         assert_snapshot!(create("instance_type", json!("huge")).await, @r#"400 {"error":"instance_type 'huge' is not offered; there are 256mb, 512mb, 1024mb, 2048mb, 4096mb, 8192mb, 12288mb, 16384mb"}"#);
         assert_snapshot!(deployment.get("/versions").await, @"200 []");

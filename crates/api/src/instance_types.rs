@@ -84,19 +84,9 @@ fn paged(page: &Page) -> InstanceTypePage {
     }
 }
 
-/// Kinds have no rows, so that their ids are made from their names: the same on every server.
-pub(crate) fn id(kind: InstanceType) -> String {
-    let mut bytes = [0; 16];
-    let name = kind.name();
-    for (at, byte) in bytes.iter_mut().zip(name.bytes()) {
-        *at = byte;
-    }
-    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
-}
-
 fn older(kind: InstanceType) -> DeploymentInstanceType {
     DeploymentInstanceType {
-        id: id(kind),
+        id: kind.id(),
         name: kind.name(),
         display_name: kind.display_name(),
         memory_allocation: kind.memory_mb,
@@ -109,9 +99,10 @@ fn older(kind: InstanceType) -> DeploymentInstanceType {
     }
 }
 
-fn newer(kind: InstanceType) -> InstanceTypeList {
+/// A kind as clients from 4.6 read it.
+pub(crate) fn newer(kind: InstanceType) -> InstanceTypeList {
     InstanceTypeList {
-        id: id(kind),
+        id: kind.id(),
         name: kind.name(),
         display_name: kind.display_name(),
         cpu: kind.cpu(),

@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use crate::App;
 use crate::access::{InProject, OnVersion};
 use crate::error::{Refusal, Result, invalid};
-use crate::instance_types::{id, node_pool};
+use crate::instance_types::node_pool;
 use crate::json::Json;
 use crate::page::{Order, Page, Paged};
 use crate::path::PathValues;
@@ -61,7 +61,7 @@ impl FromQuery for Wanted {
 fn in_project(view: InstanceView) -> ProjectInstanceList {
     let instance = view.instance;
     // Names are checked when they are written.
-    let kind = InstanceType::parse(&instance.instance_type).unwrap_or(InstanceType { memory_mb: 256 });
+    let kind = InstanceType::of_name(&instance.instance_type);
     ProjectInstanceList {
         instance: InstanceList {
             id: instance.id,
@@ -69,7 +69,7 @@ fn in_project(view: InstanceView) -> ProjectInstanceList {
             time_created: ObjectTime(instance.created_at),
             time_updated: ObjectTime(instance.updated_at),
             instance_type: InstanceInstanceTypeDetail {
-                id: id(kind),
+                id: kind.id(),
                 name: kind.name(),
                 display_name: kind.display_name(),
             },

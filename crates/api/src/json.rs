@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use modelyard_types::Error;
 use modelyard_types::deployments::{DeploymentCreate, DeploymentUpdate};
 use modelyard_types::fields::check_depth;
+use modelyard_types::instance_type_groups::{InstanceTypeGroupCreate, InstanceTypeGroupUpdate};
 use modelyard_types::instances::InstanceUpdate;
 use modelyard_types::logs::LogsCreate;
 use modelyard_types::organizations::{OrganizationCreate, OrganizationUpdate};
@@ -46,7 +47,8 @@ macro_rules! checked {
 checked! {
     DeploymentCreate, DeploymentUpdate, DeploymentVersionCreate, DeploymentVersionUpdate, DeploymentRequestUpdate,
     InstanceUpdate;
-    OrganizationCreate, OrganizationUpdate, ProjectCreate, ProjectUpdate, LogsCreate
+    InstanceTypeGroupCreate, InstanceTypeGroupUpdate, OrganizationCreate, OrganizationUpdate, ProjectCreate, ProjectUpdate,
+    LogsCreate
 }
 
 /// A JSON body that was checked, or a JSON answer. Whatever the content type says, the body is read as JSON.

@@ -12,6 +12,7 @@ mod document;
 mod drain;
 mod environments;
 mod error;
+mod instance_type_groups;
 mod instance_types;
 mod instances;
 mod json;
@@ -80,6 +81,7 @@ fn operations() -> Operations {
     organizations::add(&mut all);
     projects::add(&mut all);
     instance_types::add(&mut all);
+    instance_type_groups::add(&mut all);
     deployments::add(&mut all);
     versions::add(&mut all);
     revisions::add(&mut all);

@@ -7,14 +7,16 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
 use modelyard_store::environments::tags;
-use modelyard_store::{Environment, Revision, Version, deployments, environments, revisions, versions};
+use modelyard_store::{
+    Environment, Revision, Version, deployments, environments, instance_type_groups, revisions, versions,
+};
 use modelyard_types::instance_types::InstanceType;
 use modelyard_types::labels::LabelFilter;
 use modelyard_types::permissions::can;
 use modelyard_types::release::ClientRelease;
 use modelyard_types::time::ObjectTime;
 use modelyard_types::versions::{DeploymentVersionCreate, DeploymentVersionDetail, DeploymentVersionUpdate};
-use modelyard_types::{DeploymentId, EnvironmentId, Kind, VersionId};
+use modelyard_types::{DeploymentId, EnvironmentId, InstanceTypeGroupId, Kind, VersionId};
 use utoipa_axum::routes;
 
 use crate::App;
@@ -50,11 +52,16 @@ struct Around<'a> {
     deployment: &'a str,
     is_default: bool,
     environments: &'a HashMap<EnvironmentId, Environment>,
+    /// The names of groups of kinds of instances.
+    groups: &'a HashMap<InstanceTypeGroupId, String>,
     /// The revision that tells what methods the code has; lists leave that out.
     revision: Option<Option<Revision>>,
 }
 
 fn shown(version: Version, around: Around<'_>) -> DeploymentVersionDetail {
+    let kind = InstanceType::of_name(&version.instance_type);
+    let group = version.instance_type_group_id.and_then(|id| Some((id, around.groups.get(&id)?.clone())));
+    let (instance_type_group_id, instance_type_group_name) = group.unwrap_or((kind.group_id(), kind.group_name()));
     let used = around.environments.get(&version.environment_id);
     let environment = used.map(|it| it.name.clone()).unwrap_or_default();
     let language = used.map_or_else(String::new, |it| format!("python{}", it.interpreter));
@@ -72,10 +79,10 @@ fn shown(version: Version, around: Around<'_>) -> DeploymentVersionDetail {
         active_revision: version.active_revision_id,
         latest_revision: version.latest_revision_id,
         latest_build: version.latest_revision_id,
-        memory_allocation: InstanceType::parse(&version.instance_type).map_or(0, |kind| kind.memory_mb),
+        memory_allocation: kind.memory_mb,
         instance_type: version.instance_type,
-        instance_type_group_id: None,
-        instance_type_group_name: None,
+        instance_type_group_id,
+        instance_type_group_name,
         minimum_instances: version.minimum_instances,
         maximum_instances: version.maximum_instances,
         maximum_idle_time: version.maximum_idle_time,
@@ -117,8 +124,14 @@ async fn detailed(app: &App, deployment: &str, version: Version) -> Result<Deplo
         Some(id) => revisions::get(store, id).await?,
         None => None,
     };
+    let group = match version.instance_type_group_id {
+        Some(id) => instance_type_groups::get(store, id).await?,
+        None => None,
+    };
+    let groups = group.into_iter().map(|it| (it.id, it.name)).collect();
     let is_default = default_of(app, version.deployment_id).await? == Some(version.id);
-    Ok(shown(version, Around { deployment, is_default, environments: &environments, revision: Some(revision) }))
+    let (environments, revision) = (&environments, Some(revision));
+    Ok(shown(version, Around { deployment, is_default, environments, groups: &groups, revision }))
 }
 
 async fn default_of(app: &App, deployment: DeploymentId) -> Result<Option<VersionId>> {
@@ -156,13 +169,14 @@ async fn deployment_versions_list(
     all.extend(environments::list_base(store).await?);
     let environments: HashMap<_, _> = all.into_iter().map(|it| (it.id, it)).collect();
     let mut versions = versions::list(store, on.deployment.id).await?;
+    let groups = instance_type_groups::of_project(store, on.project.id).await?;
+    let groups: HashMap<_, _> = groups.into_iter().map(|it| (it.id, it.name)).collect();
     app.control().catch_up().await?;
     versions.retain(|version| filter.labels.matches(&version.labels));
     let shown = versions.into_iter().map(|version| {
         let is_default = default == Some(version.id);
-        let around =
-            Around { deployment: &on.deployment.name, is_default, environments: &environments, revision: None };
-        shown(version, around)
+        let (deployment, environments, groups) = (&*on.deployment.name, &environments, &groups);
+        shown(version, Around { deployment, is_default, environments, groups, revision: None })
     });
     Ok(Json(shown.collect()))
 }

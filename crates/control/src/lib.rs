@@ -8,6 +8,7 @@ mod audit;
 pub mod catalogue;
 mod deployments;
 mod environments;
+mod instance_type_groups;
 mod instances;
 mod lanes;
 pub mod log_sink;

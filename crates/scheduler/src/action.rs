@@ -9,6 +9,8 @@ pub enum Action {
     Start {
         /// Which version.
         version: VersionId,
+        /// Which of its choices the instance takes: its place among them.
+        choice: usize,
     },
     /// Stop an instance. One that works on requests finishes them first.
     Stop {
@@ -23,6 +25,12 @@ pub enum Action {
         version: VersionId,
         /// What is missing.
         why: String,
+    },
+    /// The version has several choices and wants an instance that this plan does not start. Tell the next plan since when that
+    /// has been said without a break: the choices after the first are tried in time.
+    Waits {
+        /// Which version.
+        version: VersionId,
     },
     /// The version's instances do not start: refuse what waits for it now.
     GiveUp {

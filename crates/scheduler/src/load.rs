@@ -42,10 +42,10 @@ pub struct VersionLoad {
     pub idle_time: Duration,
     /// Processes of an instance: how many requests it works on at a time.
     pub processes: u32,
-    /// Bytes of memory of a new instance.
-    pub memory: u64,
-    /// Accelerators of a new instance.
-    pub accelerators: u32,
+    /// What a new instance may take, the first choice first.
+    pub choices: Vec<Choice>,
+    /// Since when plans have said that it waits with an instance; of the present generation.
+    pub waits_since: Option<Timestamp>,
     /// How it grows.
     pub strategy: Strategy,
     /// Requests that wait for a process.
@@ -59,6 +59,17 @@ pub struct VersionLoad {
     pub last_failure: Option<Timestamp>,
     /// Its instances, those of older generations included, until they are gone.
     pub instances: Vec<InstanceLoad>,
+}
+
+/// What a new instance may take: a kind of instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Accelerators.
+    pub accelerators: u32,
+    /// For how long it is tried before the next one is, too.
+    pub patience: Duration,
 }
 
 /// An instance that takes room on the host.

@@ -1,12 +1,13 @@
 //! Which wishes the host has room for, and who makes room for the others.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use modelyard_types::{InstanceId, Timestamp, VersionId};
 
 use crate::action::{Action, StopReason};
+use crate::choice::Open;
 use crate::load::{Capacity, InstanceLoad, InstanceState, VersionLoad, count};
 use crate::retire::least_needed;
 use crate::room::{Room, Size};
@@ -44,6 +45,8 @@ pub(crate) struct Placing<'a> {
     starts_left: u32,
     stopped: HashSet<InstanceId>,
     unplaced: HashSet<VersionId>,
+    /// Those that want an instance which is not started now.
+    waiting: BTreeSet<VersionId>,
     stops: Vec<Action>,
     starts: Vec<Action>,
     complaints: Vec<Action>,
@@ -64,6 +67,7 @@ impl<'a> Placing<'a> {
             starts_left: host.cpus.saturating_mul(2).max(4).saturating_sub(count(instances.filter(fresh))),
             stopped: HashSet::new(),
             unplaced: HashSet::new(),
+            waiting: BTreeSet::new(),
             stops: Vec::new(),
             starts: Vec::new(),
             complaints: Vec::new(),
@@ -72,7 +76,8 @@ impl<'a> Placing<'a> {
 
     /// What was planned, in the order to carry it out.
     pub(crate) fn into_actions(self) -> Vec<Action> {
-        [self.stops, self.starts, self.complaints].concat()
+        let waits = self.waiting.into_iter().map(|version| Action::Waits { version });
+        [self.stops, self.starts, self.complaints, waits.collect()].concat()
     }
 
     /// Stops an instance.
@@ -88,23 +93,38 @@ impl<'a> Placing<'a> {
 
     /// Starts an instance if there is room; else makes or keeps room for it if that is possible.
     pub(crate) fn place(&mut self, wish: &Wish<'_>) {
-        let version = wish.version;
-        let need = Size::of_new(version);
-        if self.starts_left == 0 || self.unplaced.contains(&version.version) {
-            return;
+        if !self.start(wish) && wish.version.choices.len() > 1 {
+            self.waiting.insert(wish.version.version);
         }
-        if self.room.free.holds(need) {
-            self.room.take(need);
-            self.starts_left -= 1;
-            self.starts.push(Action::Start { version: version.version });
-        } else if self.room.soon().holds(need) || self.make_room(wish, need) {
-            self.room.reserve(need);
-        } else if wish.urgency == 2 || !self.replace_in_place(version, need) {
-            self.unplaced.insert(version.version);
-            if wish.urgency < 2 {
-                self.complain(version, need);
+    }
+
+    /// Whether an instance starts now.
+    fn start(&mut self, wish: &Wish<'_>) -> bool {
+        let version = wish.version;
+        if self.starts_left == 0 || self.unplaced.contains(&version.version) {
+            return false;
+        }
+        let open = Open::of(version, self.host, self.now);
+        for (choice, need) in open.choices.iter().copied() {
+            if self.room.free.holds(need) {
+                self.room.take(need);
+                self.starts_left -= 1;
+                self.starts.push(Action::Start { version: version.version, choice });
+                return true;
+            }
+            if self.room.soon().holds(need) || self.make_room(wish, need) {
+                self.room.reserve(need);
+                return false;
             }
         }
+        let growth = wish.urgency == 2;
+        if growth || !open.choices.iter().any(|(_, need)| self.replace_in_place(version, *need)) {
+            self.unplaced.insert(version.version);
+            if !growth {
+                self.complain(version, &open);
+            }
+        }
+        false
     }
 
     /// Stops others' idle instances above their minimum, the longest idle first, if that makes enough room.
@@ -173,16 +193,20 @@ impl<'a> Placing<'a> {
         true
     }
 
-    fn complain(&mut self, version: &VersionLoad, need: Size) {
+    fn complain(&mut self, version: &VersionLoad, open: &Open) {
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-        let (free, host) = (self.room.free, self.host);
-        let why = if need.memory > free.memory {
+        let (need, free, host) = (open.least(), self.room.free, self.host);
+        let mut why = if need.memory > free.memory {
             let (need, free, all) = (mib(need.memory), free.memory >> 20, host.memory >> 20);
             format!("An instance needs {need} MiB of memory, and of the host's {all} MiB only {free} MiB are free")
         } else {
             let (need, free, all) = (need.accelerators, free.accelerators, host.accelerators);
             format!("An instance needs {need} accelerators, and of the host's {all} only {free} are free")
         };
+        if let Some(after) = open.next_after {
+            let after = after.as_secs();
+            why.push_str(&format!("; when it has waited for {after} s, the next instance type of its group is tried"));
+        }
         self.complaints.push(Action::CannotPlace { version: version.version, why });
     }
 }

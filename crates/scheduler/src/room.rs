@@ -1,6 +1,6 @@
 //! Room on the host: what is free, what is about to be, and what is promised.
 
-use crate::load::{Capacity, InstanceLoad, InstanceState, VersionLoad};
+use crate::load::{Capacity, Choice, InstanceLoad, InstanceState, VersionLoad};
 
 /// An amount of what the host has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,9 +21,9 @@ pub(crate) struct Room {
 }
 
 impl Size {
-    /// What a new instance of the version takes.
-    pub(crate) fn of_new(version: &VersionLoad) -> Self {
-        Self { memory: version.memory, accelerators: version.accelerators }
+    /// What a new instance takes.
+    pub(crate) fn of_new(choice: &Choice) -> Self {
+        Self { memory: choice.memory, accelerators: choice.accelerators }
     }
 
     /// What an instance takes.

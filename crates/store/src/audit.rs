@@ -55,6 +55,8 @@ statements! {
     FORGET_DEPLOYMENT = "UPDATE audit_events SET object_name = '' WHERE deployment_id = $1";
     FORGET_VERSION = "UPDATE audit_events SET object_name = ''
         WHERE deployment_id = $1 AND object_type = 'deployment_version' AND object_name = $2";
+    FORGET_IN_PROJECT = "UPDATE audit_events SET object_name = ''
+        WHERE project_id = $1 AND object_type = $2 AND object_name = $3";
     DELETE_OF_PROJECT = "DELETE FROM audit_events WHERE id IN
         (SELECT id FROM audit_events WHERE project_id = $1 ORDER BY id LIMIT $2)";
 }
@@ -90,6 +92,11 @@ pub async fn forget_deployment(tx: &mut Tx, id: DeploymentId) -> Result<()> {
 /// Empties the name in the events of a version that is deleted, as the contract has it.
 pub async fn forget_version(tx: &mut Tx, deployment: DeploymentId, name: &str) -> Result<()> {
     tx.run(FORGET_VERSION, values![deployment, name]).await.map(drop)
+}
+
+/// Empties the name in the events of an object of a project that is deleted, as the contract has it.
+pub async fn forget_in_project(tx: &mut Tx, project: ProjectId, kind: &str, name: &str) -> Result<()> {
+    tx.run(FORGET_IN_PROJECT, values![project, kind, name]).await.map(drop)
 }
 
 /// Removes some events of a project that is gone; tells how many.

@@ -13,6 +13,7 @@ use crate::deployments::{self, Deployment};
 use crate::environments::tags::{self, Tag};
 use crate::environments::{self, Environment};
 use crate::error::Result;
+use crate::instance_type_groups::{self, InstanceTypeGroup};
 use crate::projects::{self, Project};
 use crate::revisions::Revision;
 use crate::sql::{row, statements};
@@ -121,6 +122,8 @@ pub struct ProjectState {
     pub deployments: Vec<Deployment>,
     /// Its versions.
     pub versions: Vec<VersionState>,
+    /// The groups of kinds of instances that its users made.
+    pub groups: Vec<InstanceTypeGroup>,
     /// The environments it can use: its own and the base environments, with their first tags.
     pub environments: Vec<(Environment, Tag)>,
 }
@@ -147,6 +150,7 @@ pub async fn project(store: &Store, id: ProjectId) -> Result<Option<ProjectState
     let versions = versions::list_of_project(&mut tx, id).await?;
     let active: Vec<Revision> = (&mut tx).all(ACTIVE_REVISIONS, values![id]).await?;
     let contents: Vec<(EnvironmentBuildId, String)> = (&mut tx).all(CONTENTS, values![id]).await?;
+    let groups = instance_type_groups::of_project(&mut tx, id).await?;
     let mut environments = environments::list(&mut tx, id).await?;
     environments.extend(environments::list_base(&mut tx).await?);
     let tags = tags::list_of_project(&mut tx, id).await?;
@@ -156,6 +160,7 @@ pub async fn project(store: &Store, id: ProjectId) -> Result<Option<ProjectState
         project,
         deployments,
         versions: with_code(versions, active, contents),
+        groups,
         environments: with_tags(environments, tags),
     }))
 }

@@ -17,6 +17,7 @@ pub mod deployments;
 pub mod environments;
 pub mod idempotency;
 pub mod installation;
+pub mod instance_type_groups;
 pub mod instances;
 pub mod leftovers;
 pub mod logs;
@@ -38,6 +39,7 @@ pub use db::{Reading, Source, Sql, is_postgres};
 pub use deployments::Deployment;
 pub use environments::{Environment, EnvironmentBuild, EnvironmentRevision, Tag};
 pub use error::{Refusal, Result, StoreError};
+pub use instance_type_groups::InstanceTypeGroup;
 pub use instances::{Instance, InstanceEvent};
 pub use logs::LogStore;
 pub use organizations::Organization;
@@ -59,6 +61,7 @@ const MIGRATIONS: &[migrate::Migration] = migrate::migrations![
     "store/0003_requests.sql",
     "store/0004_open_requests.sql",
     "store/0005_key_versions.sql",
+    "store/0006_instance_type_groups.sql",
 ];
 
 /// The open database. Cheap to clone.
@@ -117,6 +120,7 @@ pub fn statements(postgres: bool) -> Vec<(String, String)> {
         environments::builds::STATEMENTS,
         idempotency::STATEMENTS,
         installation::STATEMENTS,
+        instance_type_groups::STATEMENTS,
         instances::STATEMENTS,
         leftovers::STATEMENTS,
         logs::STATEMENTS,

@@ -54,6 +54,7 @@ statements! {
         (SELECT COUNT(*) FROM environments WHERE project_id = $1 AND NOT implicit)";
     DELETE_DEPLOYMENTS = "DELETE FROM deployments WHERE project_id = $1";
     DELETE_ENVIRONMENTS = "DELETE FROM environments WHERE project_id = $1";
+    DELETE_INSTANCE_TYPE_GROUPS = "DELETE FROM instance_type_groups WHERE project_id = $1";
     DELETE = "DELETE FROM projects WHERE id = $1";
 }
 
@@ -96,6 +97,7 @@ pub async fn delete(tx: &mut Tx, id: ProjectId) -> Result<bool> {
     leftovers::note(tx, Leftover::Project(id)).await?;
     tx.run(DELETE_DEPLOYMENTS, values![id]).await?;
     tx.run(DELETE_ENVIRONMENTS, values![id]).await?;
+    tx.run(DELETE_INSTANCE_TYPE_GROUPS, values![id]).await?;
     Ok(tx.run(DELETE, values![id]).await? == 1)
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use modelyard_types::fields::{Field, PayloadType};
+use modelyard_types::instance_type_groups::Member;
 use modelyard_types::labels::Labels;
 use modelyard_types::names::{ResourceName, VersionName};
 use modelyard_types::{Timestamp, ids};
@@ -259,7 +260,8 @@ macro_rules! id_columns {
 }
 id_columns! {
     OrganizationId, ProjectId, UserId, TokenId, DeploymentId, VersionId, RevisionId, EnvironmentId, TagId,
-    EnvironmentRevisionId, EnvironmentBuildId, RequestId, OutboxId, InstanceId, InstanceEventId, AuditEventId, ServerId,
+    EnvironmentRevisionId, EnvironmentBuildId, RequestId, OutboxId, InstanceId, InstanceEventId, InstanceTypeGroupId,
+    AuditEventId, ServerId,
 }
 
 macro_rules! json_columns {
@@ -277,7 +279,7 @@ macro_rules! json_columns {
         }
     )+};
 }
-json_columns!(Labels, Vec<Field>, Vec<String>, Vec<serde_json::Value>);
+json_columns!(Labels, Vec<Field>, Vec<Member>, Vec<String>, Vec<serde_json::Value>);
 
 fn json(value: &impl Serialize) -> Value {
     Value::Json(serde_json::to_string(value).expect("names, texts and JSON values always have a JSON form"))

@@ -3,13 +3,16 @@
 use std::collections::HashSet;
 
 use modelyard_types::Timestamp;
-use modelyard_types::ids::{DeploymentId, EnvironmentBuildId, EnvironmentId, ProjectId, RevisionId, VersionId};
+use modelyard_types::ids::{
+    DeploymentId, EnvironmentBuildId, EnvironmentId, InstanceTypeGroupId, ProjectId, RevisionId, VersionId,
+};
 use modelyard_types::labels::Labels;
 use modelyard_types::names::VersionName;
 use modelyard_types::versions::{RetentionMode, ScalingStrategy, VersionStatus};
 
 use crate::db::Source;
 use crate::error::Result;
+use crate::instances::Cut;
 use crate::leftovers;
 use crate::sql::{row, statements};
 use crate::tx::Tx;
@@ -36,8 +39,10 @@ row! {
         pub base_environment_id: EnvironmentId,
         /// Whether a user chose it; otherwise it is the default.
         pub environment_explicit: bool,
-        /// The kind of instance, such as `512mb`.
+        /// The kind of instance, such as `512mb`; the first one of its group.
         pub instance_type: String,
+        /// The group of kinds it was given; none when it has the one of its kind alone.
+        pub instance_type_group_id: Option<InstanceTypeGroupId>,
         /// Instances kept running without requests.
         pub minimum_instances: i64,
         /// Instances at the most.
@@ -93,6 +98,15 @@ statements! {
     LIST_OF_PROJECT = "SELECT ", Version::COLUMNS, " FROM versions WHERE project_id = $1 ORDER BY id";
     USING = "SELECT ", Version::COLUMNS, " FROM versions
         WHERE environment_id = $1 OR base_environment_id = $1 ORDER BY id";
+    OF_GROUP = "SELECT ", Version::COLUMNS, " FROM versions WHERE instance_type_group_id = $1 ORDER BY id";
+    OF_GROUP_BELOW = "SELECT ", Version::COLUMNS, " FROM versions
+        WHERE instance_type_group_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+    OF_GROUP_ABOVE = "SELECT ", Version::COLUMNS, " FROM versions
+        WHERE instance_type_group_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+    OF_KIND_BELOW = "SELECT ", Version::COLUMNS, " FROM versions
+        WHERE project_id = $1 AND instance_type = $2 AND instance_type_group_id IS NULL AND id < $3 ORDER BY id DESC LIMIT $4";
+    OF_KIND_ABOVE = "SELECT ", Version::COLUMNS, " FROM versions
+        WHERE project_id = $1 AND instance_type = $2 AND instance_type_group_id IS NULL AND id > $3 ORDER BY id LIMIT $4";
     COUNT = "SELECT COUNT(*) FROM versions WHERE deployment_id = $1";
     UPDATE = "UPDATE versions SET ", Version::ASSIGNMENTS, " WHERE id = $1";
     UNSET_DEFAULT = "UPDATE deployments SET default_version_id = NULL WHERE default_version_id = $1";
@@ -155,6 +169,38 @@ pub async fn list_of_project(on: impl Source<'_>, project: ProjectId) -> Result<
 /// The versions that use an environment, directly or as their base.
 pub async fn using(on: impl Source<'_>, environment: EnvironmentId) -> Result<Vec<Version>> {
     on.all(USING, values![environment]).await
+}
+
+/// The versions that use a group of kinds of instances.
+pub async fn of_group(on: impl Source<'_>, group: InstanceTypeGroupId) -> Result<Vec<Version>> {
+    on.all(OF_GROUP, values![group]).await
+}
+
+/// A part of the versions that use a group of kinds of instances.
+pub async fn list_of_group(
+    on: impl Source<'_>,
+    group: InstanceTypeGroupId,
+    cut: Cut,
+    limit: i64,
+) -> Result<Vec<Version>> {
+    match cut {
+        Cut::Below(id) => on.all(OF_GROUP_BELOW, values![group, id, limit]).await,
+        Cut::Above(id) => on.all(OF_GROUP_ABOVE, values![group, id, limit]).await,
+    }
+}
+
+/// A part of the versions of a project that have a kind of instance and no group.
+pub async fn list_of_kind(
+    on: impl Source<'_>,
+    project: ProjectId,
+    kind: &str,
+    cut: Cut,
+    limit: i64,
+) -> Result<Vec<Version>> {
+    match cut {
+        Cut::Below(id) => on.all(OF_KIND_BELOW, values![project, kind, id, limit]).await,
+        Cut::Above(id) => on.all(OF_KIND_ABOVE, values![project, kind, id, limit]).await,
+    }
 }
 
 /// How many versions a deployment has.

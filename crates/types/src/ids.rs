@@ -96,6 +96,8 @@ ids! {
     InstanceEventId,
     /// A kind of instance.
     InstanceTypeId,
+    /// A group of kinds of instances.
+    InstanceTypeGroupId,
     /// An audit event.
     AuditEventId,
     /// A log line.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{InstanceEventId, InstanceId};
+use crate::ids::{InstanceEventId, InstanceId, InstanceTypeId};
 use crate::time::ObjectTime;
 
 /// Where an instance stands.
@@ -43,7 +43,7 @@ impl InstanceStatus {
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[expect(missing_docs, reason = "the contract's words")]
 pub struct InstanceInstanceTypeDetail {
-    pub id: String,
+    pub id: InstanceTypeId,
     pub name: String,
     pub display_name: String,
 }

@@ -7,6 +7,7 @@ pub mod environments;
 pub mod error;
 pub mod fields;
 pub mod ids;
+pub mod instance_type_groups;
 pub mod instance_types;
 pub mod instances;
 pub mod json;

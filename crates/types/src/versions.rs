@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::deployments::check_description;
-use crate::ids::{RevisionId, VersionId};
+use crate::ids::{InstanceTypeGroupId, RevisionId, VersionId};
 use crate::labels::Labels;
 use crate::names::VersionName;
 use crate::patch::Patch;
@@ -183,7 +183,6 @@ impl DeploymentVersionCreate {
         refuse_unoffered(&Unoffered {
             static_ip: self.static_ip,
             groups: [self.monitoring.as_deref(), self.default_notification_group.as_deref()],
-            type_group: self.instance_type_group_id.as_deref().or(self.instance_type_group_name.as_deref()),
             ports: self.ports.as_deref(),
             container: [self.health_check.as_ref(), self.command.as_ref(), self.args.as_ref()],
         })
@@ -198,11 +197,6 @@ impl DeploymentVersionUpdate {
         refuse_unoffered(&Unoffered {
             static_ip: self.static_ip.value().copied(),
             groups: [text(&self.monitoring).as_deref(), text(&self.default_notification_group).as_deref()],
-            type_group: self
-                .instance_type_group_id
-                .value()
-                .or(self.instance_type_group_name.value())
-                .map(String::as_str),
             ports: self.ports.value().map(Vec::as_slice),
             container: [self.health_check.value(), self.command.value(), self.args.value()],
         })
@@ -213,7 +207,6 @@ impl DeploymentVersionUpdate {
 struct Unoffered<'a> {
     static_ip: Option<bool>,
     groups: [Option<&'a str>; 2],
-    type_group: Option<&'a str>,
     ports: Option<&'a [Value]>,
     container: [Option<&'a Value>; 3],
 }
@@ -224,9 +217,6 @@ fn refuse_unoffered(asked: &Unoffered<'_>) -> Result<(), String> {
     }
     if let Some(group) = asked.groups.iter().flatten().next() {
         return Err(format!("Notification group '{group}' was not found"));
-    }
-    if let Some(group) = asked.type_group {
-        return Err(format!("Instance type group '{group}' was not found; give an instance_type"));
     }
     if asked.ports.is_some_and(|ports| !ports.is_empty()) {
         return Err("ports: open ports are not offered yet; leave the list empty".into());
@@ -255,8 +245,8 @@ pub struct DeploymentVersionDetail {
     pub latest_build: Option<RevisionId>,
     pub memory_allocation: i64,
     pub instance_type: String,
-    pub instance_type_group_id: Option<String>,
-    pub instance_type_group_name: Option<String>,
+    pub instance_type_group_id: InstanceTypeGroupId,
+    pub instance_type_group_name: String,
     pub minimum_instances: i64,
     pub maximum_instances: i64,
     pub maximum_idle_time: i64,

@@ -1,5 +1,6 @@
 //! How many processes a version has.
 
+mod groups;
 mod growth;
 mod room;
 

@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 use crate::access::Actor;
 use crate::lanes::Lanes;
 
-pub use snapshot::{Code, DeploymentSnapshot, ProjectSnapshot, VersionSnapshot};
+pub use snapshot::{Code, DeploymentSnapshot, Offer, ProjectSnapshot, VersionSnapshot};
 
 /// How long a server may go on without having read the number of the last change.
 const STALE: Duration = Duration::from_secs(10);

@@ -2,17 +2,24 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use modelyard_dispatch::{Grouping, Lane, LaneSettings};
 use modelyard_store::catalogue::{ProjectState, VersionState};
 use modelyard_store::{Environment, Version};
 use modelyard_types::batching::Batching;
 use modelyard_types::fields::{Field, PayloadType};
+use modelyard_types::instance_type_groups::Member;
 use modelyard_types::instance_types::InstanceType;
 use modelyard_types::versions::{RetentionMode, ScalingStrategy, VersionStatus};
-use modelyard_types::{DeploymentId, EnvironmentId, OrganizationId, ProjectId, RevisionId, VersionId};
+use modelyard_types::{
+    DeploymentId, EnvironmentId, InstanceTypeGroupId, OrganizationId, ProjectId, RevisionId, VersionId,
+};
 
 use crate::lanes::Lanes;
+
+/// The members of groups of kinds of instances.
+type Groups = HashMap<InstanceTypeGroupId, Vec<Member>>;
 
 /// A project at one moment.
 pub struct ProjectSnapshot {
@@ -83,8 +90,8 @@ pub struct VersionSnapshot {
     pub instance_processes: u32,
     /// How eagerly instances are added.
     pub scaling_strategy: ScalingStrategy,
-    /// The kind of instance.
-    pub instance_type: InstanceType,
+    /// The kinds of instances it may have, in the order in which they are tried: at least one.
+    pub offers: Vec<Offer>,
     /// Counts the changes that need new instances.
     pub generation: u64,
     /// What its instances run.
@@ -93,6 +100,15 @@ pub struct VersionSnapshot {
     pub(crate) groups: bool,
     /// Where its requests wait.
     pub(crate) lane: Arc<Lane>,
+}
+
+/// A kind that instances of a version may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The kind.
+    pub kind: InstanceType,
+    /// For how long it is tried before the next one is, too.
+    pub timeout: Duration,
 }
 
 /// The code of a revision, ready to run.
@@ -114,6 +130,7 @@ impl ProjectSnapshot {
     pub(super) fn of(state: ProjectState, organization_name: String, lanes: &Lanes) -> Self {
         let environments: HashMap<EnvironmentId, Environment> =
             state.environments.into_iter().map(|(environment, _)| (environment.id, environment)).collect();
+        let groups: Groups = state.groups.into_iter().map(|group| (group.id, group.members)).collect();
         let mut by_deployment: HashMap<DeploymentId, Vec<VersionState>> = HashMap::new();
         for version in state.versions {
             by_deployment.entry(version.version.deployment_id).or_default().push(version);
@@ -135,7 +152,9 @@ impl ProjectSnapshot {
                 default_version: default.map(|it| it.version.name.to_string()),
                 versions: own
                     .into_iter()
-                    .map(|it| (it.version.name.to_string(), Arc::new(VersionSnapshot::of(it, &environments, lanes))))
+                    .map(|it| {
+                        (it.version.name.to_string(), Arc::new(VersionSnapshot::of(it, &groups, &environments, lanes)))
+                    })
                     .collect(),
             });
             versions.extend(snapshot.versions.values().map(|it| (it.id, (snapshot.clone(), it.clone()))));
@@ -178,12 +197,12 @@ impl VersionSnapshot {
         self.code.is_some() && self.status == VersionStatus::Available && self.maximum_instances > 0
     }
 
-    /// Bytes of memory of an instance.
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        self.instance_type.memory_mb.unsigned_abs() << 20
-    }
-
-    fn of(state: VersionState, environments: &HashMap<EnvironmentId, Environment>, lanes: &Lanes) -> Self {
+    fn of(
+        state: VersionState,
+        groups: &Groups,
+        environments: &HashMap<EnvironmentId, Environment>,
+        lanes: &Lanes,
+    ) -> Self {
         let VersionState { version, active, content_key } = state;
         let has_requests = active.as_ref().is_some_and(|revision| revision.has_requests_method == Some(true));
         // Labels are checked when they are written; code without the method is called one by one.
@@ -214,13 +233,25 @@ impl VersionSnapshot {
             maximum_idle_time: count(version.maximum_idle_time),
             instance_processes: count(version.instance_processes).max(1),
             scaling_strategy: version.scaling_strategy,
-            // Names are checked when they are written; one that is no longer offered runs as the smallest.
-            instance_type: InstanceType::parse(&version.instance_type).unwrap_or(InstanceType { memory_mb: 256 }),
+            offers: offers(&version, groups),
             generation: u64::try_from(version.generation).unwrap_or(0),
             code,
             groups: grouping.is_some(),
             lane: lanes.of(version.id, LaneSettings { grouping, ..queue_limits(&version) }),
         }
+    }
+}
+
+/// The kinds that instances of a version may be. Names are checked when they are written; one that is no longer offered runs as
+/// the smallest.
+fn offers(version: &Version, groups: &Groups) -> Vec<Offer> {
+    let offer = |member: &Member| Offer {
+        kind: member.kind(),
+        timeout: Duration::from_secs(member.schedule_timeout.unsigned_abs()),
+    };
+    match version.instance_type_group_id.and_then(|id| groups.get(&id)) {
+        Some(members) if !members.is_empty() => members.iter().map(offer).collect(),
+        _ => vec![offer(&Member::only(InstanceType::of_name(&version.instance_type)))],
     }
 }
 

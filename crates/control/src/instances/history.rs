@@ -30,10 +30,10 @@ struct Told {
 }
 
 impl History {
-    /// Begins the history of a new instance.
-    pub(crate) fn begin(journal: Arc<Journal>, row: Instance, processes: u32) -> Self {
+    /// Begins the history of a new instance. `passed` are the kinds that its version may have and that found no room.
+    pub(crate) fn begin(journal: Arc<Journal>, row: Instance, processes: u32, passed: Vec<String>) -> Self {
         metrics::counter!("modelyard_instance_starts_total").increment(1);
-        let created = sentences::created(&row.instance_type);
+        let created = sentences::created(&row.instance_type, &passed);
         let told = Told { row, processes, ready: BTreeSet::new(), ends: 0 };
         let history = Self { journal, told: Mutex::new(told) };
         history.tell(&history.lock(), created);

@@ -49,9 +49,13 @@ pub(crate) fn stopping(why: &Why) -> String {
     format!("Stopping, because {reason}")
 }
 
-/// It is to be.
-pub(crate) fn created(instance_type: &str) -> String {
-    format!("Instance created, with instance type {instance_type}")
+/// It is to be, of this kind; those that come first in its group found no room.
+pub(crate) fn created(instance_type: &str, passed: &[String]) -> String {
+    let created = format!("Instance created, with instance type {instance_type}");
+    if passed.is_empty() {
+        return created;
+    }
+    format!("{created}, because there was no room for {}", passed.join(", "))
 }
 
 /// Its status changed.
@@ -131,6 +135,15 @@ mod tests {
     fn a_failed_start_says_what_comes_next() {
         insta::assert_snapshot!(failed("No module named 'x'.\nat line 1", 1), @"The instance did not start: No module named 'x' (attempt 1 of 3; the next follows after 1 s)");
         insta::assert_snapshot!(failed("a\0b", 3), @"The instance did not start: ab (attempt 3; what waits is refused, and a later request is tried after 30 s)");
+    }
+
+    #[test]
+    fn an_instance_that_is_not_of_the_first_kind_says_why() {
+        assert_eq!(created("256mb", &[]), "Instance created, with instance type 256mb");
+        assert_eq!(
+            created("256mb", &["1024mb".into(), "512mb".into()]),
+            "Instance created, with instance type 256mb, because there was no room for 1024mb, 512mb"
+        );
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use modelyard_dispatch::LaneLoad;
-use modelyard_scheduler::{Action, Capacity, InstanceLoad, InstanceState, Strategy, VersionLoad, plan};
+use modelyard_scheduler::{Action, Capacity, Choice, InstanceLoad, InstanceState, Strategy, VersionLoad, plan};
 use modelyard_types::instances::InstanceStatus;
 use modelyard_types::versions::{ScalingStrategy, VersionStatus};
 use modelyard_types::{Timestamp, VersionId};
 
 use super::unplaced::Unplaced;
 use crate::Inner;
-use crate::catalogue::{Place, VersionSnapshot};
+use crate::catalogue::{Offer, Place, VersionSnapshot};
 use crate::instances::Why;
 use crate::requests::no_instances;
 use crate::running::{OfVersion, Phase, Running};
@@ -32,14 +32,19 @@ pub(super) async fn run(control: Arc<Inner>) {
     }
 }
 
-/// `unplaced` are the versions that found no room lately: told once.
+/// `unplaced` are the versions that found no room lately: told once, and given other kinds of instances in time.
 pub(super) fn step(control: &Arc<Inner>, unplaced: &mut Unplaced) {
     let now = Timestamp::now();
     let cpus = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
     let host = Capacity { memory: control.settings.memory_mb << 20, cpus, accelerators: 0 };
-    let loads: Vec<_> =
+    let mut loads: Vec<_> =
         interesting(control).into_iter().map(|(id, place)| load(control, id, place.as_ref(), now)).collect();
-    for action in plan(now, &host, &loads) {
+    for load in &mut loads {
+        load.waits_since = unplaced.waits_since(load);
+    }
+    let actions = plan(now, &host, &loads);
+    unplaced.note_waiting(&loads, &actions, now);
+    for action in actions {
         if let Action::CannotPlace { version, why } = &action {
             unplaced.tell(control, *version, why, now);
             refuse_if_too_large(control, *version, &host);
@@ -118,8 +123,8 @@ fn refuse_if_barred((project, deployment, version): &Place) {
 /// Ends what waits for an instance that this host will never have room for.
 fn refuse_if_too_large(control: &Inner, id: VersionId, host: &Capacity) {
     let Some((_, _, version)) = control.catalogue.version(id) else { return };
-    let memory = version.memory_bytes();
-    if memory > host.memory {
+    let least = version.offers.iter().map(|offer| offer.kind.memory_bytes()).min();
+    if let Some(memory) = least.filter(|memory| *memory > host.memory) {
         version.lane.refuse_waiting(&format!(
             "An instance of version '{}' needs {} MiB of memory, and this server has {} MiB for instances",
             version.name,
@@ -145,8 +150,8 @@ fn wanted(version: &VersionSnapshot, suspended: bool) -> VersionLoad {
         maximum: version.maximum_instances,
         idle_time: Duration::from_secs(version.maximum_idle_time.into()),
         processes: version.instance_processes,
-        memory: version.memory_bytes(),
-        accelerators: 0,
+        choices: version.offers.iter().map(choice).collect(),
+        waits_since: None,
         strategy: match version.scaling_strategy {
             ScalingStrategy::Default => Strategy::Default,
             ScalingStrategy::Moderate => Strategy::Moderate,
@@ -159,8 +164,12 @@ fn wanted(version: &VersionSnapshot, suspended: bool) -> VersionLoad {
     }
 }
 
+fn choice(offer: &Offer) -> Choice {
+    Choice { memory: offer.kind.memory_bytes(), accelerators: 0, patience: offer.timeout }
+}
+
 /// A version that was deleted: whatever of it runs has to stop.
-fn gone(version: VersionId) -> VersionLoad {
+pub(super) fn gone(version: VersionId) -> VersionLoad {
     VersionLoad {
         version,
         available: false,
@@ -169,8 +178,8 @@ fn gone(version: VersionId) -> VersionLoad {
         maximum: 0,
         idle_time: Duration::ZERO,
         processes: 1,
-        memory: 0,
-        accelerators: 0,
+        choices: Vec::new(),
+        waits_since: None,
         strategy: Strategy::Default,
         waiting: 0,
         oldest_wait: None,
@@ -194,7 +203,7 @@ fn instance_load(instance: &Running, lane: &LaneLoad, now: Timestamp) -> Instanc
             Phase::Running => InstanceState::Running,
             Phase::Stopping => InstanceState::Stopping,
         },
-        memory: instance.memory,
+        memory: instance.kind.memory_bytes(),
         accelerators: 0,
         created: instance.id.made_at(),
         running: u32::try_from(running).unwrap_or(u32::MAX),
@@ -204,9 +213,9 @@ fn instance_load(instance: &Running, lane: &LaneLoad, now: Timestamp) -> Instanc
 
 fn act(control: &Arc<Inner>, action: Action) {
     match action {
-        Action::Start { version } => {
+        Action::Start { version, choice } => {
             let Some((project, deployment, version)) = control.catalogue.version(version) else { return };
-            control.start_instance(&project, &deployment, &version);
+            control.start_instance(&project, &deployment, &version, choice);
         }
         Action::Stop { instance, reason } => {
             control.begin_to_stop(instance, Why::Planned(reason));
@@ -214,6 +223,7 @@ fn act(control: &Arc<Inner>, action: Action) {
         Action::CannotPlace { .. } => {
             metrics::counter!("modelyard_instances_unplaced").increment(1);
         }
+        Action::Waits { .. } => (),
         Action::GiveUp { version } => control.give_up(version),
     }
 }

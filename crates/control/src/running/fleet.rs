@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use modelyard_dispatch::{Lane, SeatId};
+use modelyard_types::instance_types::InstanceType;
 use modelyard_types::{InstanceId, RevisionId, Timestamp, VersionId};
 
 use super::instance::InstanceListener;
@@ -28,8 +29,8 @@ pub(crate) struct Running {
     pub(crate) epoch: u64,
     pub(crate) generation: u64,
     pub(crate) revision: RevisionId,
-    /// Bytes of memory it may use.
-    pub(crate) memory: u64,
+    /// Its kind, one of those that its version may have.
+    pub(crate) kind: InstanceType,
     pub(crate) phase: Phase,
     pub(super) listener: Arc<InstanceListener>,
     /// How many processes it has, and which of them have been ready.
@@ -202,6 +203,7 @@ impl Running {
     pub(super) fn new(
         id: InstanceId,
         version: &VersionSnapshot,
+        kind: InstanceType,
         revision: RevisionId,
         listener: Arc<InstanceListener>,
     ) -> Self {
@@ -211,7 +213,7 @@ impl Running {
             epoch: 1,
             generation: version.generation,
             revision,
-            memory: version.memory_bytes(),
+            kind,
             phase: Phase::Starting,
             listener,
             processes: version.instance_processes,

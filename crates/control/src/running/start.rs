@@ -10,6 +10,7 @@ use modelyard_scheduler::StopReason;
 use modelyard_store::Instance;
 use modelyard_store::logs::LogLabels;
 use modelyard_types::fields::Field;
+use modelyard_types::instance_types::InstanceType;
 use modelyard_types::instances::InstanceStatus;
 use modelyard_types::{InstanceId, RevisionId, Timestamp};
 use serde_json::{Map, Value, json};
@@ -32,29 +33,34 @@ pub(crate) fn folder_of_package(packages: &Path, revision: RevisionId) -> PathBu
 }
 
 impl Inner {
-    /// Begins to start an instance of a version. How that goes is heard by its listener.
+    /// Begins to start an instance of a version, of the kind at that place among those it may have. How that goes is heard by
+    /// its listener.
     pub(crate) fn start_instance(
         self: &Arc<Self>,
         project: &ProjectSnapshot,
         deployment: &DeploymentSnapshot,
         version: &VersionSnapshot,
+        choice: usize,
     ) {
         let Some(code) = &version.code else { return };
+        // A version that was given other kinds at this moment gets the first of them.
+        let Some(offer) = version.offers.get(choice).or(version.offers.first()) else { return };
         let id = InstanceId::new();
-        let row = row(self, id, project, deployment, version, code);
+        let row = row(self, id, project, deployment, version, offer.kind, code);
+        let passed = version.offers.iter().take_while(|it| it.kind != offer.kind).map(|it| it.kind.name()).collect();
         let listener = Arc::new(InstanceListener {
             control: Arc::downgrade(self),
             version: version.id,
             project: project.id,
             lane: version.lane.clone(),
             labels: labels(deployment, version, code),
-            history: History::begin(self.journal.clone(), row, version.instance_processes),
+            history: History::begin(self.journal.clone(), row, version.instance_processes, passed),
             places: std::sync::Mutex::default(),
         });
-        let instance = Running::new(id, version, code.revision, listener.clone());
+        let instance = Running::new(id, version, offer.kind, code.revision, listener.clone());
         let epoch = instance.epoch;
+        let spec = spec(self, &instance, project, deployment, version, code);
         self.fleet.add(version.id, instance);
-        let spec = spec(self, id, epoch, project, deployment, version, code);
         let control = self.clone();
         self.loops.spawn(async move {
             listener.history.scheduled();
@@ -115,6 +121,7 @@ fn row(
     project: &ProjectSnapshot,
     deployment: &DeploymentSnapshot,
     version: &VersionSnapshot,
+    kind: InstanceType,
     code: &Code,
 ) -> Instance {
     let (now, life) = (Timestamp::now(), control.settings.life);
@@ -124,7 +131,7 @@ fn row(
         deployment_id: deployment.id,
         version_id: version.id,
         revision_id: code.revision,
-        instance_type: version.instance_type.name(),
+        instance_type: kind.name(),
         status: InstanceStatus::Pending,
         server_id: life.server,
         life: life.number,
@@ -150,8 +157,7 @@ pub(crate) fn labels(deployment: &DeploymentSnapshot, version: &VersionSnapshot,
 
 fn spec(
     control: &Inner,
-    id: InstanceId,
-    epoch: u64,
+    instance: &Running,
     project: &ProjectSnapshot,
     deployment: &DeploymentSnapshot,
     version: &VersionSnapshot,
@@ -178,8 +184,8 @@ fn spec(
         ("UBIOPS_VERSION".to_owned(), version.name.to_string()),
     ];
     Ok(InstanceSpec {
-        instance: id,
-        epoch,
+        instance: instance.id,
+        epoch: instance.epoch,
         processes: version.instance_processes,
         python,
         readable,
@@ -193,10 +199,10 @@ fn spec(
         },
         env,
         limits: InstanceLimits {
-            memory_bytes: version.memory_bytes(),
+            memory_bytes: instance.kind.memory_bytes(),
             processes: PROCESSES,
             cpu: None,
-            file_bytes: version.instance_type.storage_mb().unsigned_abs() << 20,
+            file_bytes: instance.kind.storage_mb().unsigned_abs() << 20,
             open_files: OPEN_FILES,
         },
         maxima: Maxima::default(),

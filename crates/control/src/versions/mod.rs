@@ -12,6 +12,7 @@ use crate::Control;
 use crate::access::Actor;
 use crate::audit::{self, Changes, Place};
 use crate::environments::{self, Wish};
+use crate::instance_type_groups::{self, Asked};
 
 impl Control {
     /// Creates a version; the first of a deployment becomes its default at once, even before it has code.
@@ -26,7 +27,8 @@ impl Control {
         let mut tx = self.store().begin().await?;
         let mut parent = lock_deployment(&mut tx, project, deployment).await?;
         let environment = environments::choose(&mut tx, project, &Wish::of_create(&new, release)).await?;
-        let version = settings::new_version(&parent, environment, new)?;
+        let choice = instance_type_groups::choose(&mut tx, project, &Asked::of_create(&new)).await?;
+        let version = settings::new_version(&parent, environment, choice, new)?;
         let taken = format!("version '{}' of deployment '{}' already exists", version.name, parent.name);
         versions::insert(&mut tx, &version).await.taken(taken)?;
         if parent.default_version_id.is_none() {
@@ -52,10 +54,18 @@ impl Control {
     ) -> Result<Version> {
         let mut tx = self.store().begin().await?;
         let parent = lock_deployment(&mut tx, project, deployment).await?;
+        let choice = instance_type_groups::choose(&mut tx, project, &Asked::of_update(&change)).await?;
         let old = lock_version(&mut tx, deployment, id).await?;
         let wish = Wish::of_update(&change, release);
-        let mut new = settings::changed_version(old.clone(), change)?;
+        let mut new = settings::changed_version(old.clone(), choice.as_ref(), change)?;
         let mut changes = settings::differences(&old, &new);
+        if old.instance_type_group_id != new.instance_type_group_id {
+            let names = (
+                instance_type_groups::name_of(&mut tx, &old).await?,
+                instance_type_groups::name_of(&mut tx, &new).await?,
+            );
+            changes.note("instance_type_group", names.0, names.1);
+        }
         wish.check_tag()?;
         if wish.names_one() {
             let environment = environments::choose(&mut tx, project, &wish).await?;
@@ -68,7 +78,8 @@ impl Control {
         if changes.is_empty() {
             return Ok(old);
         }
-        if settings::needs_new_instances(&old, &new) {
+        let before = instance_type_groups::kinds_of(&mut tx, &old).await?;
+        if settings::needs_new_instances(&old, &new) || choice.is_some_and(|choice| !choice.keeps(&before)) {
             new.generation += 1;
         }
         new.updated_at = Timestamp::now();

@@ -2,16 +2,17 @@
 
 use modelyard_store::{Deployment, Environment, Version};
 use modelyard_types::batching::Batching;
-use modelyard_types::instance_types::InstanceType;
 use modelyard_types::versions::{DeploymentVersionCreate, DeploymentVersionUpdate, VersionStatus, defaults};
 use modelyard_types::{Error, Result, Timestamp, VersionId};
 
 use crate::audit::Changes;
+use crate::instance_type_groups::Choice;
 
 /// A version as it is created.
 pub(super) fn new_version(
     deployment: &Deployment,
     environment: Environment,
+    choice: Option<Choice>,
     new: DeploymentVersionCreate,
 ) -> Result<Version> {
     let now = Timestamp::now();
@@ -26,8 +27,8 @@ pub(super) fn new_version(
         environment_id: environment.id,
         base_environment_id: environment.id,
         environment_explicit: new.environment.is_some() || new.environment_name.is_some() || new.language.is_some(),
-        instance_type: instance_type(new.instance_type, new.memory_allocation)?
-            .unwrap_or_else(|| defaults::INSTANCE_TYPE.to_owned()),
+        instance_type: choice.as_ref().map_or_else(|| defaults::INSTANCE_TYPE.to_owned(), |it| it.first().name()),
+        instance_type_group_id: choice.and_then(|it| it.group),
         minimum_instances: new.minimum_instances.unwrap_or(defaults::MINIMUM_INSTANCES),
         maximum_instances: new
             .maximum_instances
@@ -59,7 +60,11 @@ pub(super) fn new_version(
 }
 
 /// A version as it is after a change, environment aside.
-pub(super) fn changed_version(mut version: Version, change: DeploymentVersionUpdate) -> Result<Version> {
+pub(super) fn changed_version(
+    mut version: Version,
+    choice: Option<&Choice>,
+    change: DeploymentVersionUpdate,
+) -> Result<Version> {
     version.name = change.version.or(version.name);
     if change.description.is_sent() {
         version.description = change.description.or_clear(None).unwrap_or_default();
@@ -67,8 +72,10 @@ pub(super) fn changed_version(mut version: Version, change: DeploymentVersionUpd
     if change.labels.is_sent() {
         version.labels = change.labels.or_clear(None).unwrap_or_default();
     }
-    let chosen = instance_type(change.instance_type.value().cloned(), change.memory_allocation.value().copied())?;
-    version.instance_type = chosen.unwrap_or(version.instance_type);
+    if let Some(choice) = choice {
+        version.instance_type = choice.first().name();
+        version.instance_type_group_id = choice.group;
+    }
     version.minimum_instances = change.minimum_instances.or(version.minimum_instances);
     version.maximum_instances = change.maximum_instances.or(version.maximum_instances);
     version.maximum_idle_time = change.maximum_idle_time.or(version.maximum_idle_time);
@@ -113,16 +120,6 @@ pub(super) fn differences(old: &Version, new: &Version) -> Changes {
 /// Whether running instances were started with something that changed.
 pub(super) fn needs_new_instances(old: &Version, new: &Version) -> bool {
     old.instance_type != new.instance_type || old.instance_processes != new.instance_processes || old.name != new.name
-}
-
-/// The chosen kind of instance; older clients give its memory instead.
-fn instance_type(name: Option<String>, memory: Option<i64>) -> Result<Option<String>> {
-    let name = match (name, memory) {
-        (Some(name), _) => name,
-        (None, Some(memory)) => format!("{memory}mb"),
-        (None, None) => return Ok(None),
-    };
-    Ok(Some(InstanceType::parse(&name).map_err(Error::Invalid)?.name()))
 }
 
 /// The ranges of semantics 1.10 and 4.4.

@@ -26,7 +26,7 @@ impl Hour {
             match action {
                 Action::Start { .. } => self.starts += 1,
                 Action::Stop { reason, .. } => self.stops.push(*reason),
-                Action::CannotPlace { .. } | Action::GiveUp { .. } => {}
+                Action::CannotPlace { .. } | Action::Waits { .. } | Action::GiveUp { .. } => {}
             }
         }
         let instances = world.versions.iter().map(|version| version.instances.len()).sum();

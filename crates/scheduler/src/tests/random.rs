@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
-use super::world::{GIB, World, seconds, version};
+use super::world::{GIB, World, seconds, takes, version};
 use crate::{Action, InstanceState, StopReason, Strategy as Scaling, VersionLoad};
 
 #[derive(Clone, Debug)]
@@ -34,13 +34,14 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn world() -> impl Strategy<Value = World> {
-    let one = (0u32..3, 1u32..5, 1u32..4, 1u64..4, any::<bool>());
+    let one = (0u32..3, 1u32..5, 1u32..4, prop::collection::vec(1u64..4, 1..4), any::<bool>());
     (prop::collection::vec(one, 4), 2u64..12, 1u32..4).prop_map(|(versions, gib, cpus)| {
-        let versions = versions.into_iter().zip('a'..).map(|((minimum, maximum, processes, gib, moderate), letter)| {
-            let strategy = if moderate { Scaling::Moderate } else { Scaling::Default };
-            let memory = gib * GIB;
-            VersionLoad { minimum, maximum, processes, memory, strategy, ..version(letter) }
-        });
+        let versions =
+            versions.into_iter().zip('a'..).map(|((minimum, maximum, processes, choices, moderate), letter)| {
+                let strategy = if moderate { Scaling::Moderate } else { Scaling::Default };
+                let choices = choices.into_iter().map(|gib| takes(gib * GIB)).collect();
+                VersionLoad { minimum, maximum, processes, choices, strategy, ..version(letter) }
+            });
         let mut world = World::new(gib, versions);
         world.host.cpus = cpus;
         world.run = seconds(3);
@@ -65,7 +66,7 @@ fn take(world: &mut World, step: &Step) {
             world.versions[place].maximum = maximum;
         }
         Step::Resize(place, gib) => {
-            world.versions[place].memory = gib * GIB;
+            world.versions[place].choices[0] = takes(gib * GIB);
             world.versions[place].generation += 1;
         }
         Step::Host(gib) => world.host.memory = gib * GIB,
@@ -106,7 +107,7 @@ fn settle(world: &mut World) {
 fn check_limits(world: &World, before: &[VersionLoad], actions: &[Action]) {
     for (version, before) in world.versions.iter().zip(before) {
         let started =
-            actions.iter().any(|action| matches!(action, Action::Start { version: v } if *v == version.version));
+            actions.iter().any(|action| matches!(action, Action::Start { version: v, .. } if *v == version.version));
         assert!(!started || version.available, "nothing is started that may not run");
         assert!(!version.available || version.alive() <= version.maximum, "never past the maximum");
         let spared = before.current(InstanceState::Running).filter(|instance| {
@@ -137,7 +138,8 @@ proptest! {
         for version in world.versions.iter().filter(|version| version.available && version.failures < 3) {
             let has = version.current(InstanceState::Running).count();
             let free = world.host.memory.saturating_sub(memory(&world));
-            prop_assert!(has >= version.floor() as usize || free < version.memory, "the minimum is there if there is room");
+            let fits = version.choices.iter().any(|choice| choice.memory <= free);
+            prop_assert!(has >= version.floor() as usize || !fits, "the minimum is there if there is room");
             prop_assert!(has <= version.floor() as usize || version.minimum > 0 || version.waiting > 0 || has == 0, "what idles is gone");
             prop_assert!(has == 0 || version.waiting == 0, "what waits is served");
             prop_assert_eq!(version.outdated().count() > 0 && has > 0, false, "what is outdated is replaced");

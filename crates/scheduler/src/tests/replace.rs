@@ -1,6 +1,6 @@
 //! A new revision takes over: new instances first, old ones once new ones are ready.
 
-use super::world::{GIB, World, assert_table, seconds, version};
+use super::world::{GIB, World, assert_table, seconds, takes, version};
 use crate::VersionLoad;
 
 #[test]
@@ -95,7 +95,7 @@ fn the_old_one_stays_when_even_its_room_is_too_small() {
     let mut world = World::new(1, [VersionLoad { minimum: 1, ..version('a') }]);
     world.watch(5);
     world.versions[0].generation = 2;
-    world.versions[0].memory = 2 * GIB;
+    world.versions[0].choices = vec![takes(2 * GIB)];
     assert_table(
         &world.watch(6),
         r"
@@ -109,7 +109,7 @@ fn fewer_instances_are_better_than_some_that_stay_old() {
     let mut world = World::new(3, [VersionLoad { minimum: 2, ..version('a') }]);
     world.watch(5);
     world.versions[0].generation = 2;
-    world.versions[0].memory = 2 * GIB;
+    world.versions[0].choices = vec![takes(2 * GIB)];
     assert_table(
         &world.watch(8),
         r"

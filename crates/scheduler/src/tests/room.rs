@@ -1,7 +1,7 @@
 //! Versions that share a host: who gets room, and who makes it.
 
-use super::world::{GIB, World, assert_table, seconds, version};
-use crate::{Action, Capacity, VersionLoad};
+use super::world::{GIB, World, assert_table, seconds, takes, version};
+use crate::{Action, Capacity, Choice, VersionLoad};
 
 #[test]
 fn the_longest_idle_instance_of_another_version_makes_room() {
@@ -62,7 +62,7 @@ fn nobody_who_works_makes_room() {
 
 #[test]
 fn no_one_is_stopped_when_it_would_not_be_enough() {
-    let big = VersionLoad { memory: 4 * GIB, ..version('b') };
+    let big = VersionLoad { choices: vec![takes(4 * GIB)], ..version('b') };
     let mut world = World::new(3, [version('a'), big]);
     world.arrive(0, 1);
     world.watch(10);
@@ -77,7 +77,7 @@ fn no_one_is_stopped_when_it_would_not_be_enough() {
 
 #[test]
 fn room_that_is_made_for_one_is_not_taken_by_another() {
-    let big = VersionLoad { memory: 3 * GIB, ..version('b') };
+    let big = VersionLoad { choices: vec![takes(3 * GIB)], ..version('b') };
     let mut world = World::new(4, [VersionLoad { minimum: 1, maximum: 20, ..version('a') }, big]);
     world.arrive(0, 12);
     world.watch(30);
@@ -173,7 +173,7 @@ fn instances_that_hang_while_starting_hold_nobody_back_for_long() {
 
 #[test]
 fn accelerators_are_room_too() {
-    let with_one = |letter| VersionLoad { accelerators: 1, ..version(letter) };
+    let with_one = |letter| VersionLoad { choices: vec![Choice { accelerators: 1, ..takes(GIB) }], ..version(letter) };
     let mut world = World::new(9, [with_one('a'), version('b'), with_one('c')]);
     world.host = Capacity { accelerators: 1, ..world.host };
     world.arrive(1, 1);

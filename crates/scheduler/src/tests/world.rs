@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use modelyard_types::{InstanceId, Timestamp, VersionId};
 
-use crate::{Action, Capacity, InstanceLoad, InstanceState, StopReason, Strategy, VersionLoad, plan};
+use crate::{Action, Capacity, Choice, InstanceLoad, InstanceState, StopReason, Strategy, VersionLoad, plan};
 
 pub(super) const GIB: u64 = 1 << 30;
 
@@ -23,8 +23,8 @@ pub(super) fn version(letter: char) -> VersionLoad {
         maximum: 5,
         idle_time: seconds(300),
         processes: 1,
-        memory: GIB,
-        accelerators: 0,
+        choices: vec![takes(GIB)],
+        waits_since: None,
         strategy: Strategy::Default,
         waiting: 0,
         oldest_wait: None,
@@ -32,6 +32,11 @@ pub(super) fn version(letter: char) -> VersionLoad {
         last_failure: None,
         instances: vec![],
     }
+}
+
+/// A choice of so many bytes of memory, tried for ten seconds.
+pub(super) fn takes(memory: u64) -> Choice {
+    Choice { memory, accelerators: 0, patience: seconds(10) }
 }
 
 /// Versions, their instances and queues, and a clock that is turned.
@@ -149,13 +154,17 @@ impl World {
         for action in &actions {
             self.carry_out(action);
         }
+        for version in &mut self.versions {
+            let waits = actions.contains(&Action::Waits { version: version.version });
+            version.waits_since = waits.then(|| version.waits_since.unwrap_or(self.now));
+        }
         self.look();
         actions
     }
 
     fn carry_out(&mut self, action: &Action) {
         match action {
-            Action::Start { version } => {
+            Action::Start { version, choice } => {
                 self.instances += 1;
                 self.starts += 1;
                 let id = format!("00000000-0000-0000-0000-{:012x}", self.instances).parse().unwrap();
@@ -164,8 +173,8 @@ impl World {
                     id,
                     generation: load.generation,
                     state: InstanceState::Starting,
-                    memory: load.memory,
-                    accelerators: load.accelerators,
+                    memory: load.choices[*choice].memory,
+                    accelerators: load.choices[*choice].accelerators,
                     created: self.now,
                     running: 0,
                     idle_since: None,
@@ -176,7 +185,7 @@ impl World {
                 all.find(|load| load.id == *instance).unwrap().state = InstanceState::Stopping;
             }
             Action::GiveUp { version } => self.refused += self.queues.remove(version).unwrap().len(),
-            Action::CannotPlace { .. } => (),
+            Action::CannotPlace { .. } | Action::Waits { .. } => (),
         }
     }
 
@@ -199,7 +208,7 @@ impl World {
     }
 
     /// Each version: its letter, what waits, its instances. `*` starts, `.` is idle, a digit works on so many, `x` stops;
-    /// outdated ones stand behind `~`.
+    /// outdated ones stand behind `~`, and those that are not of the first choice before `'`.
     pub(super) fn show(&self) -> String {
         let versions = self.versions.iter().map(|version| {
             let one = |i: &InstanceLoad| match i.state {
@@ -209,7 +218,10 @@ impl World {
                 InstanceState::Running => i.running.to_string(),
             };
             let age = |i: &InstanceLoad| if i.generation == version.generation { "" } else { "~" };
-            let instances: String = version.instances.iter().map(|i| format!("{}{}", age(i), one(i))).collect();
+            let first = |i: &InstanceLoad| i.memory == version.choices[0].memory;
+            let choice = |i: &InstanceLoad| if i.generation != version.generation || first(i) { "" } else { "'" };
+            let shown = |i: &InstanceLoad| format!("{}{}{}", age(i), one(i), choice(i));
+            let instances: String = version.instances.iter().map(shown).collect();
             format!("{} {:>2} [{instances}]", self.letter(version.version), version.waiting)
         });
         versions.collect::<Vec<_>>().join("  ")
@@ -218,7 +230,7 @@ impl World {
     /// What was planned, but for starts, which show.
     fn tell(&self, actions: &[Action]) -> String {
         let told = actions.iter().filter_map(|action| match action {
-            Action::Start { .. } => None,
+            Action::Start { .. } | Action::Waits { .. } => None,
             Action::Stop { reason, .. } => Some(format!(
                 " {}",
                 match reason {

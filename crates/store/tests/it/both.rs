@@ -5,6 +5,7 @@ use modelyard_testkit::postgres::{Database, PrivatePostgres};
 use modelyard_types::Timestamp;
 use modelyard_types::fields::PayloadType;
 use modelyard_types::ids::*;
+use modelyard_types::instance_type_groups::Member;
 use modelyard_types::labels::Labels;
 use modelyard_types::revisions::BuildStatus;
 use modelyard_types::versions::{RetentionMode, ScalingStrategy, VersionStatus};
@@ -200,6 +201,7 @@ pub fn version(deployment: &Deployment, environment: &Environment, name: &str) -
         base_environment_id: environment.base_environment_id.unwrap_or(environment.id),
         environment_explicit: false,
         instance_type: "512mb".into(),
+        instance_type_group_id: None,
         minimum_instances: 0,
         maximum_instances: 5,
         maximum_idle_time: 300,
@@ -220,6 +222,17 @@ pub fn version(deployment: &Deployment, environment: &Environment, name: &str) -
         latest_revision_id: None,
         last_file_upload: None,
         generation: 0,
+        created_at: Timestamp::now(),
+        updated_at: Timestamp::now(),
+    }
+}
+
+pub fn instance_type_group(project: &Project, name: &str) -> InstanceTypeGroup {
+    InstanceTypeGroup {
+        id: InstanceTypeGroupId::new(),
+        project_id: project.id,
+        name: name.into(),
+        members: vec![Member { instance_type: "512mb".into(), priority: 0, schedule_timeout: 60 }],
         created_at: Timestamp::now(),
         updated_at: Timestamp::now(),
     }

@@ -114,6 +114,33 @@ async fn what_refers_to_nothing_is_refused() {
 }
 
 #[tokio::test]
+async fn an_instance_type_group_in_use_is_not_deleted_and_goes_with_its_project() {
+    for (store, _place) in both().await {
+        let world = World::in_store(&store).await;
+        let first = both::instance_type_group(&world.project, "mine");
+        let second = both::instance_type_group(&world.project, "mine");
+        let mut tx = store.begin().await.unwrap();
+        instance_type_groups::insert(&mut tx, &second).await.unwrap();
+        instance_type_groups::insert(&mut tx, &first).await.unwrap();
+        let version = Version { instance_type_group_id: Some(first.id), ..world.version.clone() };
+        versions::update(&mut tx, &version).await.unwrap();
+        tx.commit().await.unwrap();
+
+        assert_eq!(versions::of_group(&store, first.id).await.unwrap(), [version]);
+        let found = instance_type_groups::first_of_name(&store, world.project.id, "mine").await.unwrap();
+        assert_eq!(found, Some(first.clone()), "the oldest");
+        let mut tx = store.begin().await.unwrap();
+        let refused = instance_type_groups::delete(&mut tx, first.id).await.unwrap_err();
+        assert!(matches!(refused, StoreError::InUse(_)), "{refused}");
+        drop(tx);
+        let mut tx = store.begin().await.unwrap();
+        assert!(projects::delete(&mut tx, world.project.id).await.unwrap());
+        tx.commit().await.unwrap();
+        assert_eq!(instance_type_groups::get(&store, second.id).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
 async fn an_environment_in_use_is_not_deleted() {
     for (store, _place) in both().await {
         let world = World::in_store(&store).await;
