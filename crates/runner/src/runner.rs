@@ -18,8 +18,12 @@ pub struct InstanceLimits {
     pub memory_bytes: u64,
     /// Processes and threads.
     pub processes: u64,
-    /// Processors, in thousandths; all there are when absent.
+    /// Processors, in thousandths, that are never passed; all there are when absent.
     pub cpu: Option<u64>,
+    /// Processors, in thousandths, that it has a right to where there are too few for all instances.
+    pub cpu_share: Option<u64>,
+    /// Bytes of disk for all it writes.
+    pub scratch_bytes: u64,
     /// Bytes of the largest file it may write.
     pub file_bytes: u64,
     /// Open files of each process.
@@ -28,7 +32,15 @@ pub struct InstanceLimits {
 
 impl Default for InstanceLimits {
     fn default() -> Self {
-        Self { memory_bytes: 512 << 20, processes: 512, cpu: None, file_bytes: 10 << 30, open_files: 4096 }
+        Self {
+            memory_bytes: 512 << 20,
+            processes: 512,
+            cpu: None,
+            cpu_share: None,
+            scratch_bytes: 10 << 30,
+            file_bytes: 10 << 30,
+            open_files: 4096,
+        }
     }
 }
 

@@ -50,7 +50,8 @@ impl Cgroups {
 
     /// Makes a group with limits.
     pub fn make(&self, name: &str, limits: &Limits) -> io::Result<Group> {
-        let wanted = |place: &&Place| limits.cpu.is_some() || !matches!(place, Place::V1(Controller::Cpu, _));
+        let cpu = limits.cpu.or(limits.cpu_share).is_some();
+        let wanted = |place: &&Place| cpu || !matches!(place, Place::V1(Controller::Cpu, _));
         let group = Group::new(self.places.iter().filter(wanted).map(|place| in_place(place, name)).collect());
         match group.make(limits) {
             Ok(()) => Ok(group),
@@ -140,7 +141,7 @@ fn make_v1(controller: Controller, folder: &Path, name: &str) -> Option<Place> {
     group::folder(&ours).ok()?;
     let place = Place::V1(controller, ours);
     let trial = Group::new(vec![in_place(&place, "trial")]);
-    let limits = Limits { memory_bytes: Some(1 << 30), processes: Some(100), cpu: None };
+    let limits = Limits { memory_bytes: Some(1 << 30), processes: Some(100), ..Limits::default() };
     let works = trial.make(&limits).is_ok();
     trial.remove();
     if !works {

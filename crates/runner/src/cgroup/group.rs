@@ -22,8 +22,10 @@ pub struct Limits {
     pub memory_bytes: Option<u64>,
     /// Processes and threads.
     pub processes: Option<u64>,
-    /// Processors, in thousandths.
+    /// Processors, in thousandths, that are never passed.
     pub cpu: Option<u64>,
+    /// Processors, in thousandths, that it has a right to where there are too few for all.
+    pub cpu_share: Option<u64>,
 }
 
 /// A group.
@@ -88,6 +90,15 @@ impl Group {
         self.places.iter().filter_map(count).max().unwrap_or(0)
     }
 
+    /// The processes in it.
+    #[must_use]
+    pub fn pids(&self) -> Vec<i32> {
+        let mut pids: Vec<i32> = self.places.iter().flat_map(|place| processes(place.folder())).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids
+    }
+
     /// Ends every process in the group, and waits a moment for them to be gone.
     pub fn kill(&self) {
         let until = Instant::now() + Duration::from_secs(5);
@@ -95,7 +106,7 @@ impl Group {
             let _ = fs::write(place.folder().join("cgroup.kill"), "1");
         }
         loop {
-            let pids: Vec<i32> = self.places.iter().flat_map(|place| processes(place.folder())).collect();
+            let pids = self.pids();
             if pids.is_empty() || Instant::now() > until {
                 return;
             }
@@ -149,6 +160,9 @@ fn limit_v1(of: Controller, folder: &Path, limits: &Limits) -> io::Result<()> {
             fs::write(folder.join("pids.max"), most.to_string())?;
         }
         Controller::Cpu => {
+            if let Some(thousandths) = limits.cpu_share {
+                fs::write(folder.join("cpu.shares"), (thousandths * 1024 / 1000).max(2).to_string())?;
+            }
             let Some(thousandths) = limits.cpu else { return Ok(()) };
             fs::write(folder.join("cpu.cfs_period_us"), PERIOD.to_string())?;
             fs::write(folder.join("cpu.cfs_quota_us"), quota(thousandths).to_string())?;
@@ -164,6 +178,9 @@ fn limit_v2(of: &[Controller], folder: &Path, limits: &Limits) -> io::Result<()>
     }
     if let Some(most) = limits.processes.filter(|_| of.contains(&Controller::Pids)) {
         fs::write(folder.join("pids.max"), most.to_string())?;
+    }
+    if let Some(thousandths) = limits.cpu_share.filter(|_| of.contains(&Controller::Cpu)) {
+        fs::write(folder.join("cpu.weight"), (thousandths / 10).clamp(1, 10_000).to_string())?;
     }
     if let Some(thousandths) = limits.cpu.filter(|_| of.contains(&Controller::Cpu)) {
         fs::write(folder.join("cpu.max"), format!("{} {PERIOD}", quota(thousandths)))?;

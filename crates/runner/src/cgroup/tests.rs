@@ -34,7 +34,7 @@ fn version_2_gets_its_limits_and_counts_its_kills() {
     let cgroups = Cgroups::among(vec![Place::V2(vec![], host.path().into())], "x");
     assert!(Controller::ALL.into_iter().all(|one| cgroups.has(one)));
 
-    let limits = Limits { memory_bytes: Some(5 << 20), processes: Some(7), cpu: Some(250) };
+    let limits = Limits { memory_bytes: Some(5 << 20), processes: Some(7), cpu: Some(250), cpu_share: Some(500) };
     let group = cgroups.make("i", &limits).unwrap();
 
     let folder = host.path().join("modelyard-x/i");

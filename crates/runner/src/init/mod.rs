@@ -4,6 +4,8 @@
 //! when that closes, because the server is done or was killed, it ends, and the kernel ends all that runs in its PID namespace.
 
 mod build;
+pub(crate) mod calls;
+mod confinement;
 mod copy;
 mod descendants;
 mod mounts;
@@ -12,6 +14,7 @@ pub(crate) mod orders;
 mod owned;
 mod privileges;
 mod probe;
+pub(crate) mod reach;
 mod serve;
 mod spawn;
 pub(crate) mod wire;
@@ -24,6 +27,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use confinement::Confinement;
 use orders::{Order, Plan, Report, Step};
 use owned::Translation;
 use wire::Inbox;
@@ -129,12 +133,13 @@ fn instance(control: Control, plan: &Plan, begun: Instant) -> Result<(), Failed>
             Ok(())
         }
         Ok(namespaces::Side::Inside) => {
-            if let Err(reason) = build::all(plan, translation.as_ref()) {
-                return Err(Failed { control, reason });
-            }
+            let confinement = match build::all(plan, translation.as_ref()).and_then(|()| Confinement::of(plan)) {
+                Ok(confinement) => confinement,
+                Err(reason) => return Err(Failed { control, reason }),
+            };
             let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
             let _ = control.report(&Report::Built { micros });
-            serve::until_the_server_is_gone(control, plan)
+            serve::until_the_server_is_gone(control, plan, &confinement)
         }
         Err(e) => Err(Failed { control, reason: format!("no process could be made: {e}") }),
     }

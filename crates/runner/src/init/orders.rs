@@ -67,6 +67,8 @@ pub(crate) struct Offered {
     pub fresh_proc: Option<String>,
     pub overlay: Option<String>,
     pub landlock: Option<String>,
+    /// Which version of Landlock there is.
+    pub landlock_version: i32,
     pub seccomp: Option<String>,
 }
 
@@ -94,10 +96,25 @@ pub(crate) struct Plan {
     pub born_in: Option<String>,
     /// Resource limits: number of the resource and value.
     pub limits: Vec<(u32, u64)>,
+    /// What workers can reach at most, by Landlock.
+    pub reach: Option<Reach>,
+    /// Workers may not make all system calls.
+    pub seccomp: bool,
     /// The environment variables of the workers, all of them.
     pub env: Vec<(String, String)>,
     /// The folder workers start in, as they see it.
     pub folder: String,
+}
+
+/// Files that workers can reach; paths as they see them. What does not exist is left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reach {
+    /// Read and run.
+    pub read: Vec<String>,
+    /// Read and written, but nothing made.
+    pub devices: Vec<String>,
+    /// Everything.
+    pub write: Vec<String>,
 }
 
 /// A step in filling a root. `at` is a path as the workers see it, `from` one as the server sees it.

@@ -5,13 +5,15 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork, geteuid};
 
-use super::mounts;
+use super::calls::Filters;
 use super::namespaces::user_namespace;
-use super::orders::{Ids, Offered, ProbeOrder};
+use super::orders::{Ids, Offered, ProbeOrder, Reach};
 use super::privileges::become_user;
+use super::{mounts, reach};
 
 /// Tries everything.
 pub(super) fn all(order: &ProbeOrder) -> Offered {
@@ -42,6 +44,7 @@ pub(super) fn all(order: &ProbeOrder) -> Offered {
             overlay(order)
         }),
         landlock: landlock(),
+        landlock_version: reach::version(),
         seccomp: seccomp(),
         namespaces_as_root: as_root,
         user_namespace: in_user_namespace,
@@ -114,18 +117,21 @@ fn overlay(order: &ProbeOrder) -> Result<(), Errno> {
     fs::write(place("merged/file"), "x").map_err(errno)
 }
 
-/// Only asked for, not used yet.
 fn landlock() -> Option<String> {
-    const VERSION: u32 = 1;
-    // SAFETY: asks for a number, gives no memory.
-    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0usize, VERSION) };
-    (version < 1).then(|| Errno::last().desc().to_owned())
+    if reach::version() < 1 {
+        return Some("this kernel does not have it, or it is not switched on".into());
+    }
+    let reach = Reach { read: vec!["/".into()], ..Reach::default() };
+    attempt(|| {
+        prctl::set_no_new_privs()?;
+        reach::rules(&reach).and_then(|rules| reach::take(&rules)).map_err(|_| Errno::last())
+    })
 }
 
-/// Only asked for, not used yet.
 fn seccomp() -> Option<String> {
-    let action = libc::SECCOMP_RET_ERRNO;
-    // SAFETY: the kernel reads one word, which outlives the call.
-    let done = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) };
-    (done != 0).then(|| Errno::last().desc().to_owned())
+    let filters = match Filters::build() {
+        Ok(filters) => filters,
+        Err(reason) => return Some(reason),
+    };
+    attempt(|| filters.take().map_err(|_| Errno::last()))
 }

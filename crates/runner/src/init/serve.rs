@@ -11,17 +11,19 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
+use super::confinement::Confinement;
 use super::orders::{Order, Plan, Report};
 use super::{Control, Failed, descendants, spawn};
 
 struct Instance<'a> {
     control: Control,
     plan: &'a Plan,
+    confinement: &'a Confinement,
     workers: HashMap<Pid, u64>,
 }
 
 /// Serves until the control socket closes, then ends everything.
-pub(super) fn until_the_server_is_gone(control: Control, plan: &Plan) -> Result<(), Failed> {
+pub(super) fn until_the_server_is_gone(control: Control, plan: &Plan, confinement: &Confinement) -> Result<(), Failed> {
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGCHLD);
     let signals = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None)
@@ -30,7 +32,7 @@ pub(super) fn until_the_server_is_gone(control: Control, plan: &Plan) -> Result<
         Ok(signals) => signals,
         Err(e) => return Err(Failed { control, reason: format!("signals cannot be watched: {e}") }),
     };
-    let mut instance = Instance { control, plan, workers: HashMap::new() };
+    let mut instance = Instance { control, plan, confinement, workers: HashMap::new() };
     while instance.step(&signals).unwrap_or(false) {}
     if plan.root.is_none() {
         descendants::kill_all();
@@ -74,7 +76,7 @@ impl Instance<'_> {
                 let Some(fds) = self.control.inbox.take_fds() else {
                     return Err(io::Error::other("a worker came without its descriptors"));
                 };
-                match spawn::worker(&self.control, self.plan, &wish, fds) {
+                match spawn::worker(&self.control, self.plan, self.confinement, &wish, fds) {
                     Ok(pid) => {
                         self.workers.insert(pid, serial);
                     }

@@ -10,6 +10,7 @@ use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocma
 use nix::unistd::{ForkResult, Pid, execve, fork, setsid};
 
 use super::Control;
+use super::confinement::Confinement;
 use super::orders::{Plan, Report, Spawn};
 
 /// The descriptor of a worker's socket.
@@ -22,15 +23,21 @@ struct Image {
 }
 
 /// Starts a worker, in a session of its own.
-pub(super) fn worker(control: &Control, plan: &Plan, spawn: &Spawn, fds: [OwnedFd; 3]) -> Result<Pid, String> {
+pub(super) fn worker(
+    control: &Control,
+    plan: &Plan,
+    confinement: &Confinement,
+    spawn: &Spawn,
+    fds: [OwnedFd; 3],
+) -> Result<Pid, String> {
     let image = image(plan, spawn).ok_or("an argument or environment variable holds a zero byte")?;
     // SAFETY: this process has one thread.
     match unsafe { fork() } {
         Ok(ForkResult::Parent { child }) => Ok(child),
         Ok(ForkResult::Child) => {
-            let Err(e) = become_worker(&image, &fds);
+            let Err(why) = become_worker(&image, confinement, &fds);
             let program = spawn.command.first().map_or("", String::as_str);
-            let reason = format!("{program} could not be started: {}", e.desc());
+            let reason = format!("{program} could not be started: {why}");
             let _ = control.report(&Report::NotStarted { serial: spawn.serial, reason });
             // SAFETY: ends this process without running anything of its parent's.
             unsafe { libc::_exit(127) }
@@ -54,7 +61,20 @@ fn now() -> i64 {
     clock.tv_sec * 1_000_000 + clock.tv_nsec / 1000
 }
 
-fn become_worker(image: &Image, fds: &[OwnedFd; 3]) -> Result<Infallible, Errno> {
+fn become_worker(image: &Image, confinement: &Confinement, fds: &[OwnedFd; 3]) -> Result<Infallible, String> {
+    confinement.take_rules()?;
+    in_place(fds).map_err(said)?;
+    confinement.take_filters()?;
+    let program = image.arguments.first().ok_or("nothing is to be started")?;
+    execve(program, &image.arguments, &image.environment).map_err(said)
+}
+
+fn said(e: Errno) -> String {
+    e.desc().to_owned()
+}
+
+/// A session of its own, no signals held back, and the descriptors where they belong.
+fn in_place(fds: &[OwnedFd; 3]) -> Result<(), Errno> {
     setsid()?;
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     // SAFETY: the default reaction runs no code of ours. Rust programs ignore this signal, others expect it.
@@ -67,8 +87,7 @@ fn become_worker(image: &Image, fds: &[OwnedFd; 3]) -> Result<Infallible, Errno>
     }
     // SAFETY: takes numbers only. What stays open above is ours and marked to close; this is for what was inherited.
     unsafe { libc::syscall(libc::SYS_close_range, SOCKET + 1, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    let program = image.arguments.first().ok_or(Errno::ENOENT)?;
-    execve(program, &image.arguments, &image.environment)
+    Ok(())
 }
 
 fn put(fd: &OwnedFd, place: i32) -> Result<(), Errno> {

@@ -17,6 +17,7 @@ use crate::process::{Ended, Gone, Note};
 
 impl Supervisor {
     pub(super) async fn finish(mut self, mut inbox: mpsc::UnboundedReceiver<Signal>) -> Ended {
+        self.scratch = None;
         self.kill_everything().await;
         let expected = self.stop_until.is_some();
         let out_of_memory = self.out_of_memory;

@@ -6,6 +6,7 @@ mod ending;
 mod plan;
 mod records;
 mod replacing;
+mod scratch;
 mod settings;
 mod spawner;
 mod supervisor;

@@ -49,6 +49,7 @@ pub(super) fn prepare(shared: &Shared, spec: &InstanceSpec, slot: u32) -> io::Re
     let scratch_text = text(&scratch)?;
     let mut plan = Plan {
         user_namespace: means.user_namespace,
+        seccomp: means.seccomp,
         ids: own,
         limits: limits(spec, group.is_some(), own.is_some() || means.user_namespace),
         ..Plan::default()
@@ -58,9 +59,9 @@ pub(super) fn prepare(shared: &Shared, spec: &InstanceSpec, slot: u32) -> io::Re
         plan.born_in = group.birth_folder().map(text).transpose()?;
     }
     let package = text(&spec.package)?;
+    let mut readable = spec.readable.clone();
+    readable.push(shared.settings.worker.clone());
     if means.namespaces {
-        let mut readable = spec.readable.clone();
-        readable.push(shared.settings.worker.clone());
         let inside = Inside {
             scratch: &scratch_text,
             package: &package,
@@ -71,11 +72,13 @@ pub(super) fn prepare(shared: &Shared, spec: &InstanceSpec, slot: u32) -> io::Re
             shared_bytes: spec.limits.memory_bytes / 2,
         };
         plan.steps = shared.host.steps(&inside);
+        plan.reach = means.landlock.then(|| root::reach_inside(means.proc));
         plan.root = Some(format!("{scratch_text}/root"));
         plan.folder = root::PACKAGE.into();
         plan.env = env(spec, root::HOME, "/tmp");
     } else {
         let copy = format!("{scratch_text}/copy");
+        plan.reach = means.landlock.then(|| shared.host.reach(&scratch_text, &readable));
         plan.steps = vec![crate::init::orders::Step::Copy { from: package, to: copy.clone() }];
         plan.env = env(spec, &format!("{scratch_text}/home"), &format!("{scratch_text}/tmp"));
         plan.folder = copy;
@@ -108,6 +111,7 @@ fn group(shared: &Shared, spec: &InstanceSpec) -> io::Result<Group> {
         // The first process of the instance counts too.
         processes: Some(spec.limits.processes + 1),
         cpu: spec.limits.cpu,
+        cpu_share: spec.limits.cpu_share,
     };
     shared.cgroups.make(&spec.name(), &limits)
 }

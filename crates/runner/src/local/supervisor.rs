@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::control::Control;
+use super::scratch::{Place, Watch};
 use super::worker::{Then, Worker, ends};
 use super::{Shared, plan, records};
 use crate::cgroup::Group;
@@ -30,6 +31,8 @@ pub(super) enum Signal {
     Attention(u64, Attention),
     /// Somebody wants a process ended, for a reason.
     Kill(u64, String),
+    /// This many bytes of disk are in use, which are too many.
+    Full(u64),
     /// The instance is to stop.
     Stop,
 }
@@ -46,6 +49,7 @@ pub(super) struct Supervisor {
     pub launcher: Option<Child>,
     pub first: Option<i32>,
     pub group: Option<Group>,
+    pub scratch: Option<Watch>,
     pub folder: String,
     pub built: bool,
     pub workers: Vec<Worker>,
@@ -77,6 +81,7 @@ impl Supervisor {
             launcher: None,
             first: None,
             group: None,
+            scratch: None,
             folder: String::new(),
             built: false,
             workers: Vec::new(),
@@ -197,6 +202,9 @@ impl Supervisor {
 
     fn built(&mut self) {
         self.built = true;
+        let (folder, limit) = (self.shared.scratch_of(&self.spec), self.spec.limits.scratch_bytes);
+        let place = Place { folder, limit, group: self.group.clone() };
+        self.scratch = Some(Watch::begin(place, self.signals.clone()));
         let took = self.ordered.elapsed();
         for (serial, process) in self.workers.iter().map(|worker| (worker.serial, worker.process)).collect::<Vec<_>>() {
             self.listener.event(self.key(process), ProcessEvent::Phase { phase: Phase::Sandbox, took });
@@ -258,8 +266,17 @@ impl Supervisor {
             Signal::Attention(serial, Attention::Cancel) => self.interrupt(serial),
             Signal::Attention(serial, Attention::Recall) => self.recall(serial),
             Signal::Kill(serial, why) => self.kill(serial, &why),
+            Signal::Full(used) => self.full(used),
             Signal::Stop => self.stop(),
         }
+    }
+
+    /// Too much disk is in use: nothing short of the instance's end frees it for sure.
+    fn full(&mut self, used: u64) {
+        let (used, limit) = (used >> 20, self.spec.limits.scratch_bytes >> 20);
+        self.end(format!(
+            "The instance used {used} MB of scratch space, more than the {limit} MB of its instance type"
+        ));
     }
 
     pub(super) fn end(&mut self, reason: String) {

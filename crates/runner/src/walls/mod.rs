@@ -1,7 +1,8 @@
 //! The walls around user code: what the host offers, what is used of it, and how strong the whole is.
 //!
-//! Levels are named minimum sets. 3: a user of its own, PID and mount namespaces, cgroups for memory and processes. 2: PID
-//! and mount namespaces, not root, resource limits. 1: a plain process that is not root. 0: nothing that may run user code.
+//! Levels are named minimum sets (docs/decisions/0008). 3: a user of its own, PID and mount namespaces, cgroups for memory
+//! and processes, Landlock, seccomp. 2: kept from the server's files and processes, by a user of its own, namespaces or
+//! Landlock, and seccomp and resource limits. 1: a plain process that is not root. 0: nothing that may run user code.
 
 mod offer;
 pub(crate) mod root;
@@ -14,6 +15,7 @@ pub(crate) use root::{Host, Inside, can_be_shown};
 
 use crate::cgroup::{Cgroups, Controller};
 use crate::init::orders::Offered;
+use crate::init::reach;
 
 /// One wall.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,12 @@ pub(crate) struct Means {
     pub memory: bool,
     /// Cgroups for the number of processes.
     pub pids: bool,
+    /// Landlock keeps files.
+    pub landlock: bool,
+    /// Landlock keeps signals and abstract sockets in, too.
+    pub scopes: bool,
+    /// Filters of system calls.
+    pub seccomp: bool,
 }
 
 /// All walls.
@@ -70,7 +78,7 @@ impl Walls {
         let kinds = [&offered.pid_namespace, &offered.mount_namespace, &offered.ipc_and_uts_namespaces];
         // Root in a user namespace would still be root to the host's files.
         let reachable = offered.namespaces_as_root.is_none() || !root;
-        let namespaces = at_most >= 2 && reachable && kinds.iter().all(|kind| kind.is_none());
+        let namespaces = at_most >= 3 && reachable && kinds.iter().all(|kind| kind.is_none());
         let means = Means {
             root,
             own_ids: offered.own_ids.is_none(),
@@ -80,6 +88,9 @@ impl Walls {
             overlay: namespaces && offered.overlay.is_none(),
             memory: at_most >= 3 && cgroups.has(Controller::Memory),
             pids: at_most >= 3 && cgroups.has(Controller::Pids),
+            landlock: at_most >= 2 && offered.landlock.is_none(),
+            scopes: at_most >= 2 && offered.landlock.is_none() && offered.landlock_version >= reach::SCOPES,
+            seccomp: at_most >= 2 && offered.seccomp.is_none(),
         };
         Self { list: list(offered, cgroups, means, at_most), level: means.level(), means }
     }
@@ -90,7 +101,7 @@ impl Walls {
         if self.level == 0 {
             return "User code is not run: the server is root and cannot become another user".into();
         }
-        let missing = self.list.iter().filter(|wall| !wall.offered && !wall.detail.contains(UNUSED));
+        let missing = self.list.iter().filter(|wall| !wall.offered);
         let missing: Vec<String> = missing.map(|wall| format!("{} ({})", wall.name, wall.detail)).collect();
         format!(
             "User code is not run: this host offers walls of level {} and level {required} is configured. Missing: {}. \
@@ -103,17 +114,18 @@ impl Walls {
 
 impl Means {
     fn level(self) -> u8 {
+        let files = self.landlock || self.namespaces;
+        let processes = self.own_ids || self.namespaces || self.scopes;
         match self {
             Self { root: true, own_ids: false, .. } => 0,
-            Self { own_ids: true, namespaces: true, memory: true, pids: true, .. } => 3,
-            Self { namespaces: true, .. } => 2,
+            Self {
+                own_ids: true, namespaces: true, memory: true, pids: true, landlock: true, seccomp: true, ..
+            } => 3,
+            Self { seccomp: true, .. } if files && processes => 2,
             _ => 1,
         }
     }
 }
-
-/// What stands in the detail of walls that come later.
-const UNUSED: &str = "not used yet";
 
 fn list(offered: &Offered, cgroups: &Cgroups, means: Means, at_most: u8) -> Vec<Wall> {
     let wall = |name, refused: &Option<String>, used: bool| {
@@ -124,12 +136,6 @@ fn list(offered: &Offered, cgroups: &Cgroups, means: Means, at_most: u8) -> Vec<
         };
         Wall { name, offered: refused.is_none(), used, detail }
     };
-    let later = |name, refused: &Option<String>| Wall {
-        name,
-        offered: refused.is_none(),
-        used: false,
-        detail: refused.as_ref().map_or_else(|| UNUSED.to_owned(), |why| format!("{why}; {UNUSED}")),
-    };
     let group = |name, of: Controller, used: bool| {
         let refused = (!cgroups.has(of)).then(|| "no cgroup of it is writable".to_owned());
         wall(name, &refused, used)
@@ -137,6 +143,11 @@ fn list(offered: &Offered, cgroups: &Cgroups, means: Means, at_most: u8) -> Vec<
     let mut user = wall("user namespace", &offered.user_namespace, means.user_namespace);
     if user.offered && !user.used && means.namespaces {
         user.detail = "not needed: the server is root".into();
+    }
+    let mut landlock = wall("Landlock", &offered.landlock, means.landlock);
+    if means.landlock && !means.scopes {
+        let version = offered.landlock_version;
+        landlock.detail = format!("version {version}, which keeps files but no signals and abstract sockets");
     }
     vec![
         wall("own user id", &offered.own_ids, means.own_ids),
@@ -151,9 +162,14 @@ fn list(offered: &Offered, cgroups: &Cgroups, means: Means, at_most: u8) -> Vec<
         group("cgroup cpu", Controller::Cpu, means.memory && cgroups.has(Controller::Cpu)),
         wall("resource limits", &None, true),
         wall("no_new_privs", &None, true),
-        later("network namespace", &offered.network_namespace),
-        later("Landlock", &offered.landlock),
-        later("seccomp", &offered.seccomp),
+        landlock,
+        wall("seccomp", &offered.seccomp, means.seccomp),
+        Wall {
+            name: "network namespace",
+            offered: offered.network_namespace.is_none(),
+            used: false,
+            detail: offered.network_namespace.clone().unwrap_or_else(|| "not used yet".into()),
+        },
     ]
 }
 
@@ -165,19 +181,41 @@ mod tests {
         Some("Operation not permitted".into())
     }
 
+    /// A kernel that has all there is.
+    fn everything() -> Offered {
+        Offered { landlock_version: 7, ..Offered::default() }
+    }
+
     #[test]
     fn an_ordinary_user_reaches_level_2() {
-        let offered = Offered { own_ids: refused(), namespaces_as_root: refused(), ..Offered::default() };
+        let offered = Offered { own_ids: refused(), namespaces_as_root: refused(), ..everything() };
         let walls = Walls::from(&offered, false, &Cgroups::default(), 3);
         assert_eq!((walls.level, walls.means.user_namespace), (2, true));
         assert!(walls.refusal(3).contains("own user id (Operation not permitted)"), "{}", walls.refusal(3));
     }
 
     #[test]
-    fn root_without_namespaces_is_level_1_and_root_alone_is_none() {
-        let offered = Offered { namespaces_as_root: refused(), ..Offered::default() };
-        assert_eq!(Walls::from(&offered, true, &Cgroups::default(), 3).level, 1);
-        let offered = Offered { own_ids: refused(), ..Offered::default() };
+    fn root_without_namespaces_is_level_2_and_root_alone_is_none() {
+        let offered = Offered { namespaces_as_root: refused(), ..everything() };
+        assert_eq!(Walls::from(&offered, true, &Cgroups::default(), 3).level, 2);
+        let offered = Offered { own_ids: refused(), ..everything() };
         assert_eq!(Walls::from(&offered, true, &Cgroups::default(), 3).level, 0);
+    }
+
+    #[test]
+    fn level_2_keeps_files_and_processes_apart_and_filters_calls() {
+        let level = |offered: &Offered| Walls::from(offered, false, &Cgroups::default(), 3).level;
+        let plain = Offered {
+            own_ids: refused(),
+            namespaces_as_root: refused(),
+            user_namespace: refused(),
+            pid_namespace: refused(),
+            ..everything()
+        };
+        assert_eq!(level(&plain), 2, "Landlock does both");
+        assert_eq!(level(&Offered { landlock_version: 5, ..plain.clone() }), 1, "it does not keep signals in");
+        assert_eq!(level(&Offered { landlock: refused(), ..plain.clone() }), 1);
+        assert_eq!(level(&Offered { seccomp: refused(), ..plain.clone() }), 1);
+        assert_eq!(level(&Offered { pid_namespace: None, landlock: refused(), ..plain }), 2, "namespaces do both");
     }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::init::orders::{Ids, Step};
+use crate::init::orders::{Ids, Reach, Step};
 
 /// Folders that hold programs and libraries; on most hosts all but the first are links into it.
 const PROGRAMS: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];
@@ -88,6 +88,23 @@ impl Host {
         Self { steps }
     }
 
+    /// What workers can reach of the host where an instance has no root of its own: the same files.
+    pub(crate) fn reach(&self, scratch: &str, readable: &[PathBuf]) -> Reach {
+        let mut reach = Reach::default();
+        for step in self.steps.iter().chain(&self::readable(readable)) {
+            match step {
+                Step::Bind { from, .. } => reach.read.push(from.clone()),
+                Step::Device { from, .. } => reach.devices.push(from.clone()),
+                _ => {}
+            }
+        }
+        // Names of users are no secret, and other processes' files in `/proc` are kept by their own rules.
+        reach.read.extend(["/etc/passwd", "/etc/group", "/proc"].map(str::to_owned));
+        reach.write.extend(["tmp", "home", "copy"].map(|name| format!("{scratch}/{name}")));
+        reach.write.push("/dev/shm".to_owned());
+        reach
+    }
+
     /// The steps to an instance's root.
     pub(crate) fn steps(&self, inside: &Inside<'_>) -> Vec<Step> {
         let mut steps = self.steps.clone();
@@ -114,6 +131,17 @@ impl Host {
         }
         steps.extend(readable(inside.readable));
         steps
+    }
+}
+
+/// What the workers of an instance with a root of its own can reach at most: the mounts say the rest.
+pub(crate) fn reach_inside(proc: bool) -> Reach {
+    let own = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
+    Reach {
+        read: own(&["/"]),
+        // Of a `/proc` of its own some files are written to, such as the names of threads.
+        devices: own(if proc { &["/dev", "/proc"] } else { &["/dev"] }),
+        write: own(&["/tmp", HOME, PACKAGE, "/dev/shm"]),
     }
 }
 

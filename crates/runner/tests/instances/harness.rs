@@ -105,7 +105,17 @@ impl Bench {
         let mut settings = settings(folder.path());
         change(&mut settings);
         let installation = settings.installation.clone();
-        Self { runner: LocalRunner::open(settings).unwrap(), folder, installation }
+        let bench = Self { runner: LocalRunner::open(settings).unwrap(), folder, installation };
+        if !bench.has_namespaces() {
+            // Another user finds its way through our folders only where they let it.
+            fs::set_permissions(bench.folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        }
+        bench
+    }
+
+    /// Whether instances have a root and processes of their own.
+    pub fn has_namespaces(&self) -> bool {
+        self.runner.walls().list.iter().any(|wall| wall.name == "mount namespace" && wall.used)
     }
 
     /// A package with this main file, as an unpacked one lies on disk.
@@ -119,13 +129,19 @@ impl Bench {
     }
 
     pub fn spec(&self, code: &str) -> InstanceSpec {
-        let (python, prefix) = python();
+        let (python, readable) = if self.has_namespaces() {
+            let (python, prefix) = python();
+            (python, vec![prefix])
+        } else {
+            // One that every user may run, wherever home folders are closed.
+            ("/usr/bin/python3".into(), vec![])
+        };
         InstanceSpec {
             instance: InstanceId::new(),
             epoch: 1,
             processes: 1,
             python,
-            readable: vec![prefix],
+            readable,
             package: self.package(code),
             env: vec![("OF_THE_USER".into(), "yes".into())],
             load: Load {

@@ -1,7 +1,5 @@
 //! The levels of walls, and what holds at the lower ones.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -21,10 +19,6 @@ async fn the_walls_are_listed_with_what_they_lack() {
     }
     assert!(walls.list.iter().all(|wall| wall.offered || !wall.detail.is_empty()));
     assert!(walls.list.iter().all(|wall| wall.offered || !wall.used));
-    let later = ["network namespace", "Landlock", "seccomp"];
-    assert!(
-        walls.list.iter().filter(|wall| later.contains(&wall.name)).all(|wall| wall.detail.contains("not used yet"))
-    );
     bench.close().await;
 }
 
@@ -77,9 +71,10 @@ return [os.getuid() != 0, os.path.exists('deployment.py')]";
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_cgroups_it_is_level_2() {
+async fn without_namespaces_and_cgroups_it_is_level_2() {
     let bench = Bench::with(|settings| settings.at_most = 2);
-    assert!(bench.runner.walls().level <= 2);
+    assert_eq!(bench.runner.walls().level, 2);
+    assert!(!bench.has_namespaces());
     lives_and_dies(bench).await;
 }
 
@@ -104,15 +99,8 @@ while data == 'fork':
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plain_process_of_a_server_that_is_root_is_not_root() {
     let bench = Bench::with(|settings| settings.at_most = 1);
-    // Without walls another user finds its way through our folders only where they let it.
-    fs::set_permissions(bench.folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
     assert_eq!(bench.runner.walls().level, 1);
-    let code = "import os\nreturn os.getresuid()";
-    let mut spec =
-        bench.spec(&format!("class Deployment:\n    def request(self, data):\n        {}\n", code.replace('\n', "; ")));
-    (spec.python, spec.readable) = ("/usr/bin/python3".into(), vec![]);
-    let mut instance = bench.start(spec).await;
-    let process = instance.ready();
+    let (mut instance, process) = bench.request("import os\nreturn os.getresuid()").await;
     let uids = instance.ask(&process, 1, "").unwrap();
     assert!(uids.as_array().unwrap().iter().all(|uid| *uid != 0), "{uids}");
     bench.close().await;
@@ -138,13 +126,13 @@ fn as_an_ordinary_user(name: &str) -> bool {
 }
 
 #[test]
-fn an_ordinary_user_has_level_2_where_user_namespaces_are() {
-    if as_an_ordinary_user("levels::an_ordinary_user_has_level_2_where_user_namespaces_are") {
+fn an_ordinary_user_has_level_2_and_namespaces_where_they_are() {
+    if as_an_ordinary_user("levels::an_ordinary_user_has_level_2_and_namespaces_where_they_are") {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             let bench = Bench::open();
             let offered = |name: &str| bench.runner.walls().list.iter().any(|wall| wall.name == name && wall.offered);
-            let expected = if offered("user namespace") && offered("mount namespace") { 2 } else { 1 };
-            assert_eq!(bench.runner.walls().level, expected);
+            assert_eq!(bench.has_namespaces(), offered("user namespace") && offered("mount namespace"));
+            assert_eq!(bench.runner.walls().level, 2);
             lives_and_dies(bench).await;
         });
     }

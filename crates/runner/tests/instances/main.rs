@@ -9,4 +9,5 @@ mod levels;
 mod life;
 mod servers;
 mod speed;
+mod table;
 mod walls;

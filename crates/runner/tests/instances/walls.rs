@@ -48,7 +48,7 @@ seen['names'] = os.path.exists('/home/deployment'), os.path.expanduser('~')";
     let env = seen["env"].as_object().unwrap();
     assert_eq!(env["OF_THE_USER"], "yes");
     assert!(!env.keys().any(|name| name.starts_with("CARGO") || name.starts_with("NEXTEST")), "{env:?}");
-    if bench.runner.walls().level >= 2 {
+    if bench.has_namespaces() {
         assert_eq!(seen["secret"], false);
         assert_eq!(seen["etc"], json!([]));
         assert!(!seen["root"].as_array().unwrap().contains(&json!("mnt")), "{}", seen["root"]);
@@ -104,7 +104,7 @@ async fn folders_are_seen_at_their_own_place_also_below_a_temporary_one() {
     spec.readable.push(link.clone());
     let mut instance = bench.start(spec).await;
     let process = instance.ready();
-    if bench.runner.walls().level >= 2 {
+    if bench.has_namespaces() {
         for (call, folder) in [(1, &link), (2, &environment)] {
             let seen = instance.ask(&process, call, folder.to_str().unwrap());
             assert_eq!(seen, Ok(json!(["of the environment", "Read-only file system"])));
@@ -129,7 +129,7 @@ for name in ('environ', 'mem', 'fd'):
     except OSError as e: seen[name] = False
 seen['parent'] = os.getppid() == first";
     let (mut instance, process) = bench.request(&format!("import os\nseen = {{}}\n{code}\nreturn seen")).await;
-    if bench.runner.walls().level >= 2 {
+    if bench.has_namespaces() {
         let seen = instance.ask(&process, 1, "").unwrap();
         assert_eq!(
             (&seen["environ"], &seen["mem"], &seen["fd"]),
@@ -160,7 +160,7 @@ seen['cwd'] = os.getcwd()";
     assert_eq!(seen["user"], "deployment");
     assert_eq!(seen["null"], true);
     assert_eq!(seen["localhost"], "127.0.0.1");
-    if bench.runner.walls().level >= 2 {
+    if bench.has_namespaces() {
         assert_eq!(seen["cwd"], "/deployment");
         assert!(seen["tmp"].as_str().unwrap().starts_with("/tmp/"));
     }
