@@ -38,6 +38,19 @@ both! {
         assert_snapshot!(user.only(&["email"]), @r#"{"email":"admin@modelyard.local"}"#);
     }
 
+    async fn the_walls_are_told_to_who_is_signed_in(server) {
+        let walls = server.get("/walls").await.fine();
+        assert_eq!((&walls["required_level"], &walls["runs_user_code"]), (&json!(2), &json!(true)));
+        let level = walls["level"].as_u64().unwrap();
+        assert!((2..=3).contains(&level), "{walls}");
+        let list = walls["walls"].as_array().unwrap();
+        let used = |name: &str| list.iter().any(|wall| wall["name"] == name && wall["used"] == true);
+        assert!(used("seccomp") && used("resource limits"), "{walls}");
+        assert_eq!(used("cgroup memory"), level == 3);
+        assert!(list.iter().all(|wall| wall["used"] == true || wall["detail"] != ""), "{walls}");
+        assert_eq!(server.signed(None).get("/walls").await.status, 401);
+    }
+
     async fn instance_types_come_as_each_client_reads_them(server) {
         let project = server.project("demo").await;
         let page = project.get("/instance-types").await;

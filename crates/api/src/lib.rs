@@ -31,6 +31,7 @@ pub mod routing;
 mod service;
 mod users;
 mod versions;
+mod walls;
 mod words;
 
 use std::sync::Arc;
@@ -78,6 +79,7 @@ fn operations() -> Operations {
     let mut all = Operations::default();
     service::add(&mut all);
     users::add(&mut all);
+    walls::add(&mut all);
     organizations::add(&mut all);
     projects::add(&mut all);
     instance_types::add(&mut all);

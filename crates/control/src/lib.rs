@@ -203,6 +203,11 @@ impl Control {
         let _ = tokio::time::timeout(self.0.settings.stop_grace * 2, futures_util::future::join_all(stops)).await;
     }
 
+    /// The walls around the user code that this server runs.
+    pub fn walls(&self) -> &modelyard_types::walls::WallsDetail {
+        &self.0.settings.walls
+    }
+
     /// The database.
     pub fn store(&self) -> &Store {
         &self.0.store

@@ -9,6 +9,7 @@ use modelyard_runner::interpreters::Interpreter;
 use modelyard_runner::package::Limits;
 use modelyard_runner::runner::Runner;
 use modelyard_store::Life;
+use modelyard_types::walls::WallsDetail;
 use tokio::sync::watch;
 
 /// What a [`Control`](crate::Control) is told once.
@@ -17,6 +18,8 @@ pub struct Settings {
     pub life: Life,
     /// Where instances run.
     pub runner: Arc<dyn Runner>,
+    /// The walls around what runs there.
+    pub walls: WallsDetail,
     /// Who builds environments, or why nobody can; nothing while its tools are still being fetched.
     pub builder: watch::Receiver<Option<Result<Arc<Builder>, String>>>,
     /// The folder that holds the `modelyard_worker` package.
@@ -31,6 +34,8 @@ pub struct Settings {
     pub environments: PathBuf,
     /// The memory that all instances together may have, in MB.
     pub memory_mb: u64,
+    /// Whether an instance never gets more of the processors than its type has.
+    pub hard_cpu_limit: bool,
     /// The memory that the bodies and results of requests may take, in bytes.
     pub request_memory: u64,
     /// How many builds run at once.

@@ -154,6 +154,7 @@ async fn live(folder: &TempDir, server: ServerId, store: Store, objects: Objects
     let settings = Settings {
         life,
         runner: Arc::new(NoRunner),
+        walls: Default::default(),
         builder: watch::channel(None).1,
         worker: at("worker"),
         interpreters: vec![interpreter("3.10"), interpreter("3.11")],
@@ -161,6 +162,7 @@ async fn live(folder: &TempDir, server: ServerId, store: Store, objects: Objects
         packages: at("packages"),
         environments: at("environments"),
         memory_mb: 4096,
+        hard_cpu_limit: false,
         request_memory: 1 << 30,
         builds_at_once: 1,
         init_limit: Duration::from_secs(10),

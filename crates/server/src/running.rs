@@ -11,6 +11,7 @@ use modelyard_runner::local::{LocalRunner, LocalSettings};
 use modelyard_runner::package;
 use modelyard_runner::walls::Walls;
 use modelyard_store::{Life, LogStore, Store, servers};
+use modelyard_types::walls::{WallDetail, WallsDetail};
 use modelyard_types::{ServerId, Timestamp};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -64,6 +65,7 @@ pub async fn start(settings: Settings) -> Result<Running> {
     let first_start = first_start::ensure(&folder, &store).await?;
     let told = modelyard_control::Settings {
         life: begin_life(&store, server).await?,
+        walls: shown(runner.walls(), &settings),
         runner: Arc::new(runner.clone()),
         builder: tools::prepare(&settings, &folder, &interpreters, &mut behind),
         worker,
@@ -72,6 +74,7 @@ pub async fn start(settings: Settings) -> Result<Running> {
         packages: folder.packages(),
         environments: folder.environments(),
         memory_mb: instance_memory(&settings) >> 20,
+        hard_cpu_limit: settings.hard_cpu_limit,
         request_memory: request_memory(&settings),
         builds_at_once: settings.builds_at_once as usize,
         init_limit: settings.init_time_limit.0,
@@ -139,6 +142,23 @@ async fn open_runner(settings: &Settings, folder: &DataFolder, worker: &Path, se
     local.unsafe_run = settings.unsafe_run;
     let opened = tokio::task::spawn_blocking(|| LocalRunner::open(local)).await;
     opened.map_err(std::io::Error::other).and_then(|opened| opened).map_err(failed)
+}
+
+/// The walls, as the API tells of them.
+fn shown(walls: &Walls, settings: &Settings) -> WallsDetail {
+    let required_level = settings.walls_level.0;
+    let detail = |wall: &modelyard_runner::walls::Wall| WallDetail {
+        name: wall.name.to_owned(),
+        offered: wall.offered,
+        used: wall.used,
+        detail: wall.detail.clone(),
+    };
+    WallsDetail {
+        level: walls.level,
+        required_level,
+        runs_user_code: walls.level > 0 && (walls.level >= required_level || settings.unsafe_run),
+        walls: walls.list.iter().map(detail).collect(),
+    }
 }
 
 /// The interpreters of this host, the best of each minor version.

@@ -25,6 +25,7 @@ pub mod service;
 pub mod time;
 pub mod users;
 pub mod versions;
+pub mod walls;
 
 pub use error::{Error, Kind, Result};
 pub use ids::*;

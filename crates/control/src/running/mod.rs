@@ -2,6 +2,7 @@
 
 mod fleet;
 mod instance;
+mod limits;
 mod seat;
 mod start;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use modelyard_runner::process::{Ended, Listener};
 use modelyard_runner::protocol::{Maxima, OutputField};
-use modelyard_runner::runner::{InstanceLimits, InstanceSpec, Load, StartError};
+use modelyard_runner::runner::{InstanceSpec, Load, StartError};
 use modelyard_scheduler::StopReason;
 use modelyard_store::Instance;
 use modelyard_store::logs::LogLabels;
@@ -21,11 +21,6 @@ use crate::Inner;
 use crate::catalogue::{Code, DeploymentSnapshot, ProjectSnapshot, VersionSnapshot};
 use crate::instances::{History, Why};
 use crate::loops::caught;
-
-/// Open files of each process.
-const OPEN_FILES: u64 = 4096;
-/// Processes and threads of an instance.
-const PROCESSES: u64 = 512;
 
 /// Where the code of a revision lies unpacked.
 pub(crate) fn folder_of_package(packages: &Path, revision: RevisionId) -> PathBuf {
@@ -198,15 +193,7 @@ fn spec(
             output_fields: deployment.output_fields.iter().map(output_field).collect(),
         },
         env,
-        limits: InstanceLimits {
-            memory_bytes: instance.kind.memory_bytes(),
-            processes: PROCESSES,
-            cpu: None,
-            cpu_share: None,
-            scratch_bytes: version.instance_type.storage_mb().unsigned_abs() << 20,
-            file_bytes: version.instance_type.storage_mb().unsigned_abs() << 20,
-            open_files: OPEN_FILES,
-        },
+        limits: super::limits::of(instance.kind, settings.hard_cpu_limit),
         maxima: Maxima::default(),
         init_limit: settings.init_limit,
         stop_grace: settings.stop_grace,

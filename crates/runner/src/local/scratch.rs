@@ -99,6 +99,7 @@ fn in_memory(link: &Path) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 mod tests {
     use std::io::Write;
 

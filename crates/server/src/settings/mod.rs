@@ -93,6 +93,8 @@ settings! {
     unsafe_run: bool = "false";
     /// Memory for all instances together. Empty: four fifths of what this host, or the server's cgroup, has.
     instance_memory: Option<Size> = "";
+    /// Never give an instance more of the processors than its type has. Else it may use what the others leave.
+    hard_cpu_limit: bool = "false";
     /// Memory for the bodies and results of requests, at least 128 MiB; new requests wait when it is taken. Empty: a tenth
     /// of what this host, or the server's cgroup, has, and no more than 1 GiB.
     request_memory: Option<RequestMemory> = "";
