@@ -12,7 +12,7 @@ pub(super) fn of(kind: InstanceType, hard: bool) -> InstanceLimits {
     let scratch_bytes = kind.storage_mb().unsigned_abs() << 20;
     let cpu = memory_mb * 1000 / 4096;
     InstanceLimits {
-        memory_bytes: memory_mb << 20,
+        memory_bytes: kind.memory_bytes(),
         processes: memory_mb.clamp(512, 8192),
         cpu: hard.then_some(cpu),
         cpu_share: Some(cpu),
