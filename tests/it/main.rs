@@ -20,6 +20,7 @@ mod idempotency;
 mod instance_type_groups;
 mod instances;
 mod logs;
+mod network;
 mod organizations;
 mod priority;
 mod projects;

@@ -11,6 +11,7 @@ use modelyard_types::fields::check_depth;
 use modelyard_types::instance_type_groups::{InstanceTypeGroupCreate, InstanceTypeGroupUpdate};
 use modelyard_types::instances::InstanceUpdate;
 use modelyard_types::logs::LogsCreate;
+use modelyard_types::network::ProjectNetworkUpdate;
 use modelyard_types::organizations::{OrganizationCreate, OrganizationUpdate};
 use modelyard_types::projects::{ProjectCreate, ProjectUpdate};
 use modelyard_types::requests::DeploymentRequestUpdate;
@@ -48,7 +49,7 @@ checked! {
     DeploymentCreate, DeploymentUpdate, DeploymentVersionCreate, DeploymentVersionUpdate, DeploymentRequestUpdate,
     InstanceUpdate;
     InstanceTypeGroupCreate, InstanceTypeGroupUpdate, OrganizationCreate, OrganizationUpdate, ProjectCreate, ProjectUpdate,
-    LogsCreate
+    ProjectNetworkUpdate, LogsCreate
 }
 
 /// A JSON body that was checked, or a JSON answer. Whatever the content type says, the body is read as JSON.

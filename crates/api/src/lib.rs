@@ -18,6 +18,7 @@ mod instances;
 mod json;
 mod logs;
 mod metrics;
+mod network;
 mod organizations;
 mod page;
 mod path;
@@ -82,6 +83,7 @@ fn operations() -> Operations {
     walls::add(&mut all);
     organizations::add(&mut all);
     projects::add(&mut all);
+    network::add(&mut all);
     instance_types::add(&mut all);
     instance_type_groups::add(&mut all);
     deployments::add(&mut all);

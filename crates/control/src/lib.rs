@@ -14,6 +14,7 @@ mod lanes;
 pub mod log_sink;
 pub mod logs_query;
 mod loops;
+mod network;
 mod organizations;
 mod projects;
 mod requests;

@@ -33,6 +33,7 @@ impl Control {
             suspended_reason: None,
             cors_origins: Vec::new(),
             labels: new.labels.unwrap_or_default(),
+            egress: None,
             created_at: now,
             updated_at: now,
         };

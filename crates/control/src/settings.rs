@@ -8,6 +8,7 @@ use modelyard_runner::environments::Builder;
 use modelyard_runner::interpreters::Interpreter;
 use modelyard_runner::package::Limits;
 use modelyard_runner::runner::Runner;
+use modelyard_runner::walls::Reach;
 use modelyard_store::Life;
 use modelyard_types::walls::WallsDetail;
 use tokio::sync::watch;
@@ -20,6 +21,8 @@ pub struct Settings {
     pub runner: Arc<dyn Runner>,
     /// The walls around what runs there.
     pub walls: WallsDetail,
+    /// How far instances reach into the network there.
+    pub reach: Reach,
     /// Who builds environments, or why nobody can; nothing while its tools are still being fetched.
     pub builder: watch::Receiver<Option<Result<Arc<Builder>, String>>>,
     /// The folder that holds the `modelyard_worker` package.

@@ -11,6 +11,7 @@ use modelyard_objects::{Objects, Staged};
 use modelyard_runner::interpreters::Interpreter;
 use modelyard_runner::process::Listener;
 use modelyard_runner::runner::{InstanceSpec, Runner, StartError};
+use modelyard_runner::walls::Reach;
 use modelyard_store::{LogStore, Revision, Store, Version, servers};
 use modelyard_types::{DeploymentId, InstanceId, ProjectId, ServerId, Timestamp, TokenId, UserId};
 use serde_json::{Value, json};
@@ -155,6 +156,7 @@ async fn live(folder: &TempDir, server: ServerId, store: Store, objects: Objects
         life,
         runner: Arc::new(NoRunner),
         walls: Default::default(),
+        reach: Reach::everything(),
         builder: watch::channel(None).1,
         worker: at("worker"),
         interpreters: vec![interpreter("3.10"), interpreter("3.11")],

@@ -6,6 +6,7 @@ pub mod environments;
 mod init;
 pub mod interpreters;
 pub mod local;
+pub mod netlink;
 pub mod package;
 pub mod packed;
 pub mod process;

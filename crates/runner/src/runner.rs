@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use modelyard_types::ids::InstanceId;
+use modelyard_types::network::Egress;
 use serde_json::{Map, Value};
 
 use crate::process::Listener;
@@ -80,6 +81,8 @@ pub struct InstanceSpec {
     pub load: Load,
     /// What it may use.
     pub limits: InstanceLimits,
+    /// What it may reach in the network; what this place gives to everybody when absent.
+    pub egress: Option<Egress>,
     /// What its workers may send.
     pub maxima: Maxima,
     /// How long a process may take to become ready.

@@ -112,6 +112,7 @@ async fn make_contents(tx: &mut Tx, token: &str, now: Timestamp) -> Result<(), S
         suspended_reason: None,
         cors_origins: Vec::new(),
         labels: Labels::default(),
+        egress: None,
         created_at: now,
         updated_at: now,
     };

@@ -1,18 +1,20 @@
 //! A running server: all parts put together, and taken apart again in the right order.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use modelyard_control::Control;
 use modelyard_runner::interpreters::{self, Interpreter};
-use modelyard_runner::local::{LocalRunner, LocalSettings};
+use modelyard_runner::local::{Guest, LocalRunner, LocalSettings};
 use modelyard_runner::package;
-use modelyard_runner::walls::Walls;
+use modelyard_runner::walls::{Reach, Walls};
 use modelyard_store::{Life, LogStore, Store, servers};
 use modelyard_types::walls::{WallDetail, WallsDetail};
 use modelyard_types::{ServerId, Timestamp};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -20,6 +22,9 @@ use crate::data_folder::DataFolder;
 use crate::http::{self, Front};
 use crate::settings::{RequestMemory, Settings, Size};
 use crate::{Result, StartError, first_start, host, metrics, tools, worker_files};
+
+/// How many connections from instances may wait to be taken.
+const GUESTS: usize = 16;
 
 /// After the last request was ended, clients have this long to take their answers.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -55,17 +60,22 @@ pub async fn start(settings: Settings) -> Result<Running> {
     // An address that is taken is told before anything is made.
     let listener = http::bind(&settings.listen.0).await?;
     let server = folder.server_id()?;
+    let (guests, from_instances) = mpsc::channel(GUESTS);
     let worker = worker_files::lay_out(&folder.worker())
         .map_err(|e| StartError(format!("The worker package cannot be laid out: {e}.")))?;
-    let (store, runner, interpreters) =
-        tokio::join!(open_store(&place), open_runner(&settings, &folder, &worker, server), look(&folder));
+    let (store, runner, interpreters) = tokio::join!(
+        open_store(&place),
+        open_runner(&settings, &folder, &worker, server, &listener, guests),
+        look(&folder)
+    );
     let (store, runner) = (store?, runner?);
     let mut behind = JoinSet::new();
     worker_files::compile_behind(&worker, &interpreters, &mut behind);
     let first_start = first_start::ensure(&folder, &store).await?;
     let told = modelyard_control::Settings {
         life: begin_life(&store, server).await?,
-        walls: shown(runner.walls(), &settings),
+        walls: shown(&runner, &settings),
+        reach: runner.reach().clone(),
         runner: Arc::new(runner.clone()),
         builder: tools::prepare(&settings, &folder, &interpreters, &mut behind),
         worker,
@@ -85,7 +95,7 @@ pub async fn start(settings: Settings) -> Result<Running> {
     };
     let control = take_up_work(told, &settings, &folder, &store).await?;
     let router = modelyard_api::router(modelyard_api::App::new(control.clone(), api_settings(&settings)));
-    let front = Front::open(listener, router, limits(&settings))?;
+    let front = Front::open(listener, from_instances, router, limits(&settings))?;
     let (address, grace) = (front.address, settings.shutdown_grace.0);
     Ok(Running { address, first_start, front, control, runner, store, behind, folder, grace })
 }
@@ -104,6 +114,11 @@ impl Running {
     /// The walls around user code.
     pub fn walls(&self) -> &Walls {
         self.runner.walls()
+    }
+
+    /// How far user code reaches into the network.
+    pub fn reach(&self) -> &Reach {
+        self.runner.reach()
     }
 
     /// The rules, for those who look behind the scenes.
@@ -135,17 +150,30 @@ async fn open_store(place: &str) -> Result<Store> {
     Store::open(place).await.map_err(|e| StartError(format!("The database cannot be opened: {e}.")))
 }
 
-async fn open_runner(settings: &Settings, folder: &DataFolder, worker: &Path, server: ServerId) -> Result<LocalRunner> {
+async fn open_runner(
+    settings: &Settings,
+    folder: &DataFolder,
+    worker: &Path,
+    server: ServerId,
+    listener: &TcpListener,
+    guests: mpsc::Sender<Guest>,
+) -> Result<LocalRunner> {
     let failed = |e: std::io::Error| StartError(format!("Instances cannot be run: {e}."));
     let mut local = LocalSettings::new(folder.instances(), worker.to_owned(), server.to_string());
     local.required_level = settings.walls_level.0;
     local.unsafe_run = settings.unsafe_run;
+    local.egress = settings.instance_egress.map(|egress| egress.0);
+    local.network = settings.instance_network.map(|block| block.0);
+    local.platform = Some(from_inside(listener.local_addr().map_err(failed)?));
+    local.guests = Some(guests);
     let opened = tokio::task::spawn_blocking(|| LocalRunner::open(local)).await;
     opened.map_err(std::io::Error::other).and_then(|opened| opened).map_err(failed)
 }
 
 /// The walls, as the API tells of them.
-fn shown(walls: &Walls, settings: &Settings) -> WallsDetail {
+fn shown(runner: &LocalRunner, settings: &Settings) -> WallsDetail {
+    let walls = runner.walls();
+    let enough = walls.level > 0 && (walls.level >= settings.walls_level.0 || settings.unsafe_run);
     let required_level = settings.walls_level.0;
     let detail = |wall: &modelyard_runner::walls::Wall| WallDetail {
         name: wall.name.to_owned(),
@@ -156,9 +184,17 @@ fn shown(walls: &Walls, settings: &Settings) -> WallsDetail {
     WallsDetail {
         level: walls.level,
         required_level,
-        runs_user_code: walls.level > 0 && (walls.level >= required_level || settings.unsafe_run),
+        runs_user_code: enough && runner.reach().of(None).is_ok(),
         walls: walls.list.iter().map(detail).collect(),
     }
+}
+
+/// Where instances find the server: where it listens, or by its loopback address when that is everywhere.
+fn from_inside(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    address
 }
 
 /// The interpreters of this host, the best of each minor version.

@@ -2,7 +2,7 @@
 
 use std::process::exit;
 
-use modelyard_runner::walls::Walls;
+use modelyard_runner::walls::{Reach, Walls};
 
 use crate::running::{Running, start};
 use crate::settings::Settings;
@@ -19,7 +19,9 @@ pub async fn run(settings: Settings) -> Result<()> {
         started = start(settings) => started?,
         () = signals.next() => return Ok(()),
     };
-    console::line(introduction(&running) + &about_walls(running.walls(), level, unsafe_run));
+    console::line(
+        introduction(&running) + &about_walls(running.walls(), level, unsafe_run) + &about_network(running.reach()),
+    );
     signals.next().await;
     tracing::info!("stopping; a second signal stops at once");
     stop(running, signals).await;
@@ -60,6 +62,14 @@ fn introduction(running: &Running) -> String {
         lines.push(format!("  admin token    {}{made}: signs {who} in", token.display()));
     }
     lines.join("\n") + "\n"
+}
+
+/// What user code reaches, or why it does not run.
+fn about_network(reach: &Reach) -> String {
+    match reach.of(None) {
+        Ok(_) => format!("  network        {}\n", reach.describe()),
+        Err(refusal) => format!("  network        {refusal}\n"),
+    }
 }
 
 /// The level, and each wall that does not stand.

@@ -62,6 +62,7 @@ const MIGRATIONS: &[migrate::Migration] = migrate::migrations![
     "store/0004_open_requests.sql",
     "store/0005_key_versions.sql",
     "store/0006_instance_type_groups.sql",
+    "store/0009_project_network.sql",
 ];
 
 /// The open database. Cheap to clone.

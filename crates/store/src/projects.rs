@@ -4,6 +4,7 @@ use modelyard_types::Timestamp;
 use modelyard_types::ids::{OrganizationId, ProjectId};
 use modelyard_types::labels::Labels;
 use modelyard_types::names::ResourceName;
+use modelyard_types::network::Egress;
 use modelyard_types::projects::ProjectResourceUsage;
 
 use crate::db::Source;
@@ -34,6 +35,8 @@ row! {
         pub cors_origins: Vec<String>,
         /// Labels.
         pub labels: Labels,
+        /// What its instances may reach in the network; what the server gives to everybody when absent.
+        pub egress: Option<Egress>,
         /// When it was made.
         pub created_at: Timestamp,
         /// When it was last changed.

@@ -241,6 +241,7 @@ words! {
     modelyard_types::revisions::BuildStatus,
     modelyard_types::audit::AuditAction,
     modelyard_types::instances::InstanceStatus,
+    modelyard_types::network::Egress,
 }
 
 macro_rules! id_columns {

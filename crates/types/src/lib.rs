@@ -14,6 +14,7 @@ pub mod json;
 pub mod labels;
 pub mod logs;
 pub mod names;
+pub mod network;
 pub mod organizations;
 pub mod patch;
 pub mod permissions;

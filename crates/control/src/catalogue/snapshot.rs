@@ -11,6 +11,7 @@ use modelyard_types::batching::Batching;
 use modelyard_types::fields::{Field, PayloadType};
 use modelyard_types::instance_type_groups::Member;
 use modelyard_types::instance_types::InstanceType;
+use modelyard_types::network::Egress;
 use modelyard_types::versions::{RetentionMode, ScalingStrategy, VersionStatus};
 use modelyard_types::{
     DeploymentId, EnvironmentId, InstanceTypeGroupId, OrganizationId, ProjectId, RevisionId, VersionId,
@@ -33,6 +34,8 @@ pub struct ProjectSnapshot {
     pub organization_name: String,
     /// Why it takes no requests, if it does not.
     pub suspended: Option<String>,
+    /// What its instances may reach in the network, if that was chosen.
+    pub egress: Option<Egress>,
     /// Its deployments by name.
     pub deployments: HashMap<String, Arc<DeploymentSnapshot>>,
     versions: HashMap<VersionId, (Arc<DeploymentSnapshot>, Arc<VersionSnapshot>)>,
@@ -169,6 +172,7 @@ impl ProjectSnapshot {
             suspended: project
                 .suspended
                 .then(|| project.suspended_reason.unwrap_or_else(|| "The project is suspended".to_owned())),
+            egress: project.egress,
             deployments,
             kept_warm: versions.values().filter(|(_, it)| it.minimum_instances > 0).map(|(_, it)| it.id).collect(),
             versions,

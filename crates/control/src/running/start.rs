@@ -194,6 +194,7 @@ fn spec(
         },
         env,
         limits: super::limits::of(instance.kind, settings.hard_cpu_limit),
+        egress: project.egress,
         maxima: Maxima::default(),
         init_limit: settings.init_limit,
         stop_grace: settings.stop_grace,

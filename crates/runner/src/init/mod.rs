@@ -10,6 +10,7 @@ mod copy;
 mod descendants;
 mod mounts;
 mod namespaces;
+mod network;
 pub(crate) mod orders;
 mod owned;
 mod privileges;
@@ -95,6 +96,10 @@ impl Control {
     pub(crate) fn report(&self, report: &Report) -> io::Result<()> {
         wire::send(self.socket.as_fd(), report)
     }
+
+    fn report_with(&self, report: &Report, fds: &[OwnedFd]) -> io::Result<()> {
+        wire::send_with(self.socket.as_fd(), report, fds)
+    }
 }
 
 fn run() -> io::Result<()> {
@@ -123,6 +128,16 @@ fn instance(control: Control, plan: &Plan, begun: Instant) -> Result<(), Failed>
     let translation = plan.ids.filter(|_| overlay).and_then(|ids| Translation::new(ids).ok());
     if let Err(reason) = namespaces::enter(plan) {
         return Err(Failed { control, reason });
+    }
+    if let Some(network) = &plan.network {
+        let listening = network::enter(network).and_then(|sockets| {
+            control
+                .report_with(&Report::Listening, &sockets)
+                .map_err(|e| format!("its sockets cannot be handed on: {e}"))
+        });
+        if let Err(reason) = listening {
+            return Err(Failed { control, reason: format!("the network cannot be put up: {reason}") });
+        }
     }
     match namespaces::fork(plan) {
         Ok(namespaces::Side::Outside { pid }) => {

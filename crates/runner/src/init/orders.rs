@@ -1,5 +1,7 @@
 //! What the server tells the first process of an instance, and what that one reports.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use serde::{Deserialize, Serialize};
 
 /// From the server.
@@ -35,6 +37,8 @@ pub(crate) enum Report {
     Probed(Box<Offered>),
     /// The first process of the instance is another than the one the server started.
     Forked { pid: i32 },
+    /// The network of the instance is there. Its sockets come with it, in the order of [`Network`].
+    Listening,
     /// The walls stand.
     Built { micros: u64 },
     /// The walls do not stand, and the instance is over.
@@ -64,6 +68,7 @@ pub(crate) struct Offered {
     pub mount_namespace: Option<String>,
     pub ipc_and_uts_namespaces: Option<String>,
     pub network_namespace: Option<String>,
+    pub links: Option<String>,
     pub fresh_proc: Option<String>,
     pub overlay: Option<String>,
     pub landlock: Option<String>,
@@ -90,6 +95,8 @@ pub(crate) struct Plan {
     pub steps: Vec<Step>,
     /// Who the workers are; as the server when absent.
     pub ids: Option<Ids>,
+    /// A network of its own; the host's when absent.
+    pub network: Option<Network>,
     /// Files into which a process writes `0` to join a cgroup.
     pub join: Vec<String>,
     /// A cgroup folder of version 2 to be born into.
@@ -115,6 +122,28 @@ pub(crate) struct Reach {
     pub devices: Vec<String>,
     /// Everything.
     pub write: Vec<String>,
+}
+
+/// The network of an instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Network {
+    /// The way out; without one there is none.
+    pub link: Option<Link>,
+    /// Where the server is to be found: the server gets a TCP socket that listens there.
+    pub platform: Option<SocketAddr>,
+    /// Where names are resolved: the server gets a UDP socket, and a TCP socket that listens.
+    pub names: Option<SocketAddr>,
+}
+
+/// A link between the host and an instance. Both addresses are a network of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Link {
+    /// The name of the host's end.
+    pub name: String,
+    /// The address of the host's end.
+    pub host: Ipv4Addr,
+    /// The address of the instance.
+    pub inside: Ipv4Addr,
 }
 
 /// A step in filling a root. `at` is a path as the workers see it, `from` one as the server sees it.

@@ -11,6 +11,7 @@ use nix::unistd::{ForkResult, fork, geteuid};
 
 use super::calls::Filters;
 use super::namespaces::user_namespace;
+use super::network::try_a_link;
 use super::orders::{Ids, Offered, ProbeOrder, Reach};
 use super::privileges::become_user;
 use super::{mounts, reach};
@@ -35,6 +36,10 @@ pub(super) fn all(order: &ProbeOrder) -> Offered {
         }),
         ipc_and_uts_namespaces: with(CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWCGROUP),
         network_namespace: with(CloneFlags::CLONE_NEWNET),
+        links: attempt(|| {
+            first()?;
+            try_a_link().map_err(errno)
+        }),
         fresh_proc: attempt(|| {
             first()?;
             fresh_proc(order)

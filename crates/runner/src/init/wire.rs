@@ -30,11 +30,20 @@ pub(crate) fn send_part(to: BorrowedFd<'_>, bytes: &[u8], fds: &[RawFd]) -> Resu
 
 /// Sends a message, waiting as long as it takes.
 pub(crate) fn send<T: Serialize>(to: BorrowedFd<'_>, message: &T) -> io::Result<()> {
+    send_with(to, message, &[])
+}
+
+/// Sends a message and descriptors with it, waiting as long as it takes.
+pub(crate) fn send_with<T: Serialize>(to: BorrowedFd<'_>, message: &T, fds: &[OwnedFd]) -> io::Result<()> {
     let bytes = packed(message)?;
+    let mut fds: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     let mut sent = 0;
     while sent < bytes.len() {
-        match send_part(to, &bytes[sent..], &[]) {
-            Ok(n) => sent += n,
+        match send_part(to, &bytes[sent..], &fds) {
+            Ok(n) => {
+                fds.clear();
+                sent += n;
+            }
             Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) => wait_to_write(to)?,
             Err(e) => return Err(e.into()),
@@ -90,6 +99,11 @@ impl Inbox {
         let message = serde_json::from_slice(body)?;
         self.bytes.drain(..4 + length);
         Ok(Some(message))
+    }
+
+    /// All descriptors that have come.
+    pub(crate) fn take_all_fds(&mut self) -> Vec<OwnedFd> {
+        self.fds.drain(..).collect()
     }
 
     /// The descriptors of the message just read.

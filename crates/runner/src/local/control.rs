@@ -39,6 +39,11 @@ impl Control {
         Ok(())
     }
 
+    /// The descriptors that came with reports.
+    pub(super) fn take_fds(&mut self) -> Vec<OwnedFd> {
+        self.inbox.take_all_fds()
+    }
+
     /// Tells the other side that no more orders come; reports can still be read.
     pub(super) fn close(&mut self) {
         self.waiting.clear();

@@ -71,11 +71,18 @@ impl Supervisor {
     }
 
     async fn remove_everything(&mut self) {
+        if let Some(door) = self.door.take() {
+            door.close().await;
+        }
+        let (shared, network) = (self.shared.clone(), self.network.take());
         let (group, scratch) = (self.group.take(), self.shared.scratch_of(&self.spec));
         let (folder, name) = (self.shared.settings.records(), self.spec.name());
         let removed = tokio::task::spawn_blocking(move || {
             if let Some(group) = group {
                 group.remove();
+            }
+            if let Some(link) = network.and_then(|network| network.link) {
+                shared.network.remove(&link);
             }
             clean::remove(&scratch);
             records::remove(&folder, &name);

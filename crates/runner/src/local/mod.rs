@@ -3,6 +3,7 @@
 pub(crate) mod clean;
 mod control;
 mod ending;
+mod network;
 mod plan;
 mod records;
 mod replacing;
@@ -22,12 +23,15 @@ use async_trait::async_trait;
 use modelyard_types::ids::InstanceId;
 use tokio::sync::{mpsc, watch};
 
+pub use network::block::Block;
+pub use network::{Guest, Visit};
 pub use settings::LocalSettings;
 
 use crate::cgroup::Cgroups;
 use crate::process::{Ended, Listener};
 use crate::runner::{InstanceSpec, Runner, StartError};
-use crate::walls::{self, Host, Walls};
+use crate::walls::{self, Host, Reach, Walls};
+use network::Network;
 use spawner::Spawner;
 use supervisor::{Signal, Supervisor};
 
@@ -53,6 +57,7 @@ struct Entry {
 pub(crate) struct Shared {
     settings: LocalSettings,
     walls: Walls,
+    network: Network,
     cgroups: Cgroups,
     host: Host,
     spawner: Spawner,
@@ -71,11 +76,14 @@ impl LocalRunner {
         cgroups.clear_earlier(&records::parents(&settings.folder));
         records::write_parents(&settings.folder, &cgroups.folders())?;
         clean::empty(&settings.scratch());
-        let walls =
+        let mut walls =
             walls::probe(&settings.launcher, &settings.scratch(), settings.uid_base, &cgroups, settings.at_most)?;
+        let network = Network::open(&settings, &walls)?;
+        walls.list.extend(network.reach.walls());
         let shared = Shared {
             settings,
             walls,
+            network,
             cgroups,
             host: Host::look(),
             spawner: Spawner::start()?,
@@ -91,6 +99,12 @@ impl LocalRunner {
         &self.shared.walls
     }
 
+    /// How far instances reach into the network.
+    #[must_use]
+    pub fn reach(&self) -> &Reach {
+        &self.shared.network.reach
+    }
+
     /// Stops all instances, and leaves nothing behind.
     pub async fn shut_down(&self) {
         let all: Vec<Key> = self.shared.instances().keys().copied().collect();
@@ -102,6 +116,10 @@ impl LocalRunner {
             let _ = stop.await;
         }
         self.shared.cgroups.remove();
+        let shared = self.shared.clone();
+        if tokio::task::spawn_blocking(move || shared.network.close(&shared.settings.folder)).await.is_err() {
+            tracing::error!("taking the network of instances down failed");
+        }
     }
 }
 
@@ -113,6 +131,7 @@ impl Runner for LocalRunner {
         {
             return Err(StartError::Refused(shared.walls.refusal(shared.settings.required_level)));
         }
+        shared.network.reach.of(spec.egress).map_err(StartError::Refused)?;
         plan::check(&spec)?;
         let key = (spec.instance, spec.epoch);
         let (signals, inbox) = mpsc::unbounded_channel();

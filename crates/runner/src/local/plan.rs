@@ -43,6 +43,8 @@ pub(super) fn check(spec: &InstanceSpec) -> Result<(), StartError> {
 pub(super) fn prepare(shared: &Shared, spec: &InstanceSpec, slot: u32) -> io::Result<Prepared> {
     let means = shared.walls.means;
     let own = shared.uid(slot).map(|uid| Ids { uid, gid: uid });
+    // What may be refused comes before anything is made.
+    let network = shared.network.own(spec.egress, slot).map_err(io::Error::other)?;
     let scratch = shared.scratch_of(spec);
     folders(&scratch, own)?;
     let group = if means.memory || means.pids { Some(group(shared, spec)?) } else { None };
@@ -70,9 +72,11 @@ pub(super) fn prepare(shared: &Shared, spec: &InstanceSpec, slot: u32) -> io::Re
             overlay: means.overlay,
             ids: own.unwrap_or_else(ourselves),
             shared_bytes: spec.limits.memory_bytes / 2,
+            resolver: network.as_ref().map(|own| own.resolver.as_str()),
         };
         plan.steps = shared.host.steps(&inside);
         plan.reach = means.landlock.then(|| root::reach_inside(means.proc));
+        plan.network = network.map(|own| own.order);
         plan.root = Some(format!("{scratch_text}/root"));
         plan.folder = root::PACKAGE.into();
         plan.env = env(spec, root::HOME, "/tmp");

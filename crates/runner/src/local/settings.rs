@@ -1,6 +1,12 @@
 //! What the runner of this host is told once.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+
+use super::{Block, Guest};
+use crate::walls::NetworkMode;
 
 /// The settings of a [`super::LocalRunner`].
 #[derive(Debug, Clone)]
@@ -21,6 +27,14 @@ pub struct LocalSettings {
     pub unsafe_run: bool,
     /// Use no more walls than of this level.
     pub at_most: u8,
+    /// How far instances reach into the network; the best that filters when absent.
+    pub egress: Option<NetworkMode>,
+    /// The addresses of instances; a free block when absent.
+    pub network: Option<Block>,
+    /// Where instances find the server, also those that reach nothing else.
+    pub platform: Option<SocketAddr>,
+    /// Who takes their connections.
+    pub guests: Option<mpsc::Sender<Guest>>,
 }
 
 impl LocalSettings {
@@ -37,6 +51,10 @@ impl LocalSettings {
             required_level: 2,
             unsafe_run: false,
             at_most: 3,
+            egress: None,
+            network: None,
+            platform: None,
+            guests: None,
         }
     }
 

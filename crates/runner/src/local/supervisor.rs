@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::control::Control;
+use super::network::Door;
 use super::scratch::{Place, Watch};
 use super::worker::{Then, Worker, ends};
 use super::{Shared, plan, records};
 use crate::cgroup::Group;
-use crate::init::orders::{Order, Report};
+use crate::init::orders::{Network, Order, Report};
 use crate::process::{Attach, Attention, Ended, Exit, Gone, Listener, Note, Phase, ProcessEvent, ProcessKey, attach};
 use crate::protocol;
 use crate::runner::InstanceSpec;
@@ -51,6 +52,8 @@ pub(super) struct Supervisor {
     pub group: Option<Group>,
     pub scratch: Option<Watch>,
     pub folder: String,
+    pub network: Option<Network>,
+    pub door: Option<Door>,
     pub built: bool,
     pub workers: Vec<Worker>,
     pub respawn: Vec<(Instant, u32)>,
@@ -83,6 +86,8 @@ impl Supervisor {
             group: None,
             scratch: None,
             folder: String::new(),
+            network: None,
+            door: None,
             built: false,
             workers: Vec::new(),
             respawn: Vec::new(),
@@ -130,6 +135,7 @@ impl Supervisor {
             .await?;
         self.group = prepared.group;
         self.folder.clone_from(&prepared.plan.folder);
+        self.network.clone_from(&prepared.plan.network);
         let (child, control) = launched?;
         self.launcher = Some(child);
         let mut control = Control::new(control)?;
@@ -185,6 +191,11 @@ impl Supervisor {
                     tracing::warn!(instance = %self.spec.instance, "an instance is not recorded: {e}");
                 }
             }
+            Report::Listening => {
+                if let Err(e) = self.open_door() {
+                    self.end(format!("The instance could not be started: {e}"));
+                }
+            }
             Report::Built { .. } => self.built(),
             Report::Failed { reason } => self.end(format!("The instance could not be started: {reason}")),
             Report::NotStarted { serial, reason } => {
@@ -198,6 +209,12 @@ impl Supervisor {
             }
             Report::Probed(_) => {}
         }
+    }
+
+    fn open_door(&mut self) -> io::Result<()> {
+        let (Some(control), Some(network)) = (&mut self.control, &self.network) else { return Ok(()) };
+        self.door = Some(Door::open(network, control.take_fds(), self.shared.settings.guests.clone())?);
+        Ok(())
     }
 
     fn built(&mut self) {

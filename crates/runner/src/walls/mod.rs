@@ -4,12 +4,15 @@
 //! and processes, Landlock, seccomp. 2: kept from the server's files and processes, by a user of its own, namespaces or
 //! Landlock, and seccomp and resource limits. 1: a plain process that is not root. 0: nothing that may run user code.
 
+mod network;
 mod offer;
 pub(crate) mod root;
 
 use std::io;
 use std::path::Path;
 
+pub(crate) use network::Offers;
+pub use network::{NetworkMode, Reach};
 pub(crate) use offer::launch;
 pub(crate) use root::{Host, Inside, can_be_shown};
 
@@ -65,6 +68,7 @@ pub struct Walls {
     /// The level they reach.
     pub level: u8,
     pub(crate) means: Means,
+    pub(crate) network: Offers,
 }
 
 /// Tries what the host offers, in a process of its own, and chooses the best level not above `at_most`.
@@ -92,7 +96,8 @@ impl Walls {
             scopes: at_most >= 2 && offered.landlock.is_none() && offered.landlock_version >= reach::SCOPES,
             seccomp: at_most >= 2 && offered.seccomp.is_none(),
         };
-        Self { list: list(offered, cgroups, means, at_most), level: means.level(), means }
+        let network = Offers { namespace: offered.network_namespace.clone(), rules: offered.links.clone() };
+        Self { list: list(offered, cgroups, means, at_most), level: means.level(), means, network }
     }
 
     /// The sentence that refuses to run user code below a level.
@@ -164,12 +169,6 @@ fn list(offered: &Offered, cgroups: &Cgroups, means: Means, at_most: u8) -> Vec<
         wall("no_new_privs", &None, true),
         landlock,
         wall("seccomp", &offered.seccomp, means.seccomp),
-        Wall {
-            name: "network namespace",
-            offered: offered.network_namespace.is_none(),
-            used: false,
-            detail: offered.network_namespace.clone().unwrap_or_else(|| "not used yet".into()),
-        },
     ]
 }
 

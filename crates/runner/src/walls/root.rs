@@ -10,7 +10,7 @@ use crate::init::orders::{Ids, Reach, Step};
 const PROGRAMS: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];
 
 /// What programs read of the host's configuration. Nothing in it is secret.
-const CONFIGURATION: [&str; 19] = [
+const CONFIGURATION: [&str; 18] = [
     "alternatives",
     "ca-certificates",
     "crypto-policies",
@@ -26,11 +26,13 @@ const CONFIGURATION: [&str; 19] = [
     "nsswitch.conf",
     "pki",
     "protocols",
-    "resolv.conf",
     "services",
     "ssl",
     "timezone",
 ];
+
+/// Whom to ask for names.
+const RESOLVER: &str = "/etc/resolv.conf";
 
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
@@ -62,6 +64,8 @@ pub(crate) struct Inside<'a> {
     pub ids: Ids,
     /// Bytes of shared memory.
     pub shared_bytes: u64,
+    /// Its configuration of the resolver; the host's when absent.
+    pub resolver: Option<&'a str>,
 }
 
 impl Host {
@@ -110,6 +114,10 @@ impl Host {
         let mut steps = self.steps.clone();
         let scratch = |name: &str| format!("{}/{name}", inside.scratch);
         steps.extend(names(inside.ids));
+        match inside.resolver {
+            Some(text) => steps.push(Step::File { at: RESOLVER.into(), text: text.into() }),
+            None => steps.extend(seen(RESOLVER)),
+        }
         if inside.proc {
             steps.push(Step::Proc { at: "/proc".into() });
         }

@@ -14,6 +14,7 @@ use modelyard_runner::local::{LocalRunner, LocalSettings};
 use modelyard_runner::process::{Ended, Gone, Listener, Process, ProcessEvent, ProcessKey};
 use modelyard_runner::protocol::Maxima;
 use modelyard_runner::runner::{InstanceLimits, InstanceSpec, Load, Runner};
+use modelyard_runner::walls::NetworkMode;
 use modelyard_types::ids::InstanceId;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -73,6 +74,7 @@ pub fn settings(folder: &Path) -> LocalSettings {
         launcher: env!("CARGO_BIN_EXE_runner-init").into(),
         uid_base: 700_000 + (pid % 10_000) * 64 + number * 8,
         required_level: 1,
+        egress: Some(NetworkMode::All),
         ..LocalSettings::new(folder.join("runner"), worker(), format!("test-{pid}-{number}"))
     }
 }
@@ -152,6 +154,7 @@ impl Bench {
                 output_fields: vec![],
             },
             limits: InstanceLimits { memory_bytes: 256 << 20, processes: 64, ..InstanceLimits::default() },
+            egress: None,
             maxima: Maxima::default(),
             init_limit: PATIENCE,
             stop_grace: Duration::from_secs(10),

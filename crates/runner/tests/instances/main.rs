@@ -7,6 +7,7 @@ mod attacks;
 mod harness;
 mod levels;
 mod life;
+mod network;
 mod servers;
 mod speed;
 mod table;

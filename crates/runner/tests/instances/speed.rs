@@ -9,7 +9,11 @@ use crate::harness::{Bench, hand};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cold_start_in_its_phases() {
-    let bench = Bench::open();
+    cold_starts(Bench::open()).await;
+}
+
+/// Eight starts, one after the other, and their stop together.
+pub async fn cold_starts(bench: Bench) {
     for round in 0..8 {
         let spec = bench.spec("class Deployment:\n    def request(self, data): return data\n");
         let begun = Instant::now();

@@ -19,9 +19,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use modelyard_runner::local::{Guest, Visit};
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
@@ -70,8 +71,8 @@ pub async fn bind(address: &str) -> Result<TcpListener> {
 }
 
 impl Front {
-    /// Opens the door.
-    pub fn open(listener: TcpListener, router: Router, limits: Limits) -> Result<Self> {
+    /// Opens the door, also to those who come from inside of instances.
+    pub fn open(listener: TcpListener, guests: mpsc::Receiver<Guest>, router: Router, limits: Limits) -> Result<Self> {
         let address = listener.local_addr().map_err(|e| StartError(format!("The listener has no address: {e}.")))?;
         let front = Self {
             address,
@@ -81,7 +82,8 @@ impl Front {
             door: TaskTracker::new(),
         };
         let (connections, stop) = (front.connections.clone(), front.stop.clone());
-        let taken = take(listener, router, limits, connections, front.door.clone(), stop);
+        let arriving = Arriving { listener, guests };
+        let taken = take(arriving, router, limits, connections, front.door.clone(), stop);
         let shut = front.shut.clone();
         front.door.spawn(async move { shut.run_until_cancelled(taken).await });
         Ok(front)
@@ -107,8 +109,27 @@ impl Front {
     }
 }
 
-async fn take(
+/// Where connections come from.
+struct Arriving {
     listener: TcpListener,
+    guests: mpsc::Receiver<Guest>,
+}
+
+impl Arriving {
+    /// The next connection, and who came if it is from inside an instance.
+    async fn next(&mut self) -> std::io::Result<(TcpStream, Option<Visit>)> {
+        tokio::select! {
+            came = self.listener.accept() => came.map(|(stream, _)| (stream, None)),
+            Some(guest) = self.guests.recv() => {
+                let (stream, visit) = guest.into_parts();
+                Ok((stream, Some(visit)))
+            }
+        }
+    }
+}
+
+async fn take(
+    mut arriving: Arriving,
     router: Router,
     limits: Limits,
     connections: TaskTracker,
@@ -119,14 +140,17 @@ async fn take(
     loop {
         let next = async {
             let place = Arc::clone(&room).acquire_owned().await.ok()?;
-            Some((place, listener.accept().await))
+            Some((place, arriving.next().await))
         };
         match next.await {
-            Some((place, Ok((stream, _)))) => {
+            Some((place, Ok((stream, visit)))) => {
                 let connection = serve(stream, router.clone(), limits, stop.clone());
                 let tasks = if stop.is_cancelled() { &late } else { &connections };
                 tasks.spawn(async move {
-                    connection.await;
+                    match visit {
+                        Some(visit) => visit.while_it_lasts(connection).await,
+                        None => connection.await,
+                    }
                     drop(place);
                 });
             }

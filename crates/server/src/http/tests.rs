@@ -13,7 +13,8 @@ const LONG: Duration = Duration::from_secs(600);
 const SHORT: Duration = Duration::from_millis(20);
 
 async fn open(router: Router, limits: Limits) -> Front {
-    Front::open(bind("127.0.0.1:0").await.unwrap(), router, limits).unwrap()
+    let (_, nobody) = mpsc::channel(1);
+    Front::open(bind("127.0.0.1:0").await.unwrap(), nobody, router, limits).unwrap()
 }
 
 fn limits() -> Limits {

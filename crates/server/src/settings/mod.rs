@@ -9,7 +9,7 @@ mod tests;
 
 pub use load::{Given, InForce, load};
 pub use show::{as_json, as_text};
-pub use values::{Address, LogFormat, Period, RequestMemory, Secret, Size, WallLevel};
+pub use values::{Address, AddressBlock, Egress, LogFormat, Period, RequestMemory, Secret, Size, WallLevel};
 
 use std::path::PathBuf;
 
@@ -91,6 +91,13 @@ settings! {
     walls_level: WallLevel = "2";
     /// Run user code even where this host offers less than `walls_level`.
     unsafe_run: bool = "false";
+    /// How far user code reaches into the network: `filtered`, the internet, and private networks only where a project opens
+    /// them; `all`, what the host reaches; `none`, nothing but the platform. Empty: filtered where this host offers it, else
+    /// all.
+    instance_egress: Option<Egress> = "";
+    /// Addresses for instances whose network is filtered, two for each, as `100.64.16.0/20`. Empty: a block of
+    /// 100.64.0.0/10 that nothing on this host uses.
+    instance_network: Option<AddressBlock> = "";
     /// Memory for all instances together. Empty: four fifths of what this host, or the server's cgroup, has.
     instance_memory: Option<Size> = "";
     /// Never give an instance more of the processors than its type has. Else it may use what the others leave.

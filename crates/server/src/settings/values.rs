@@ -1,8 +1,12 @@
 //! The kinds of values that settings have, as people write them.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use modelyard_runner::local::Block;
+use modelyard_runner::walls::NetworkMode;
 
 /// A value that can be read from what people write, and shown again in the same form.
 pub(super) trait Setting: Sized {
@@ -147,6 +151,39 @@ impl Setting for WallLevel {
     fn show(&self) -> String {
         self.0.to_string()
     }
+}
+
+/// How far user code reaches into the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Egress(pub NetworkMode);
+
+impl Setting for Egress {
+    fn parse(text: &str) -> Result<Self, String> {
+        let all = [NetworkMode::Filtered, NetworkMode::All, NetworkMode::None];
+        all.into_iter().find(|mode| mode.as_str() == text).map(Self).ok_or_else(|| "filtered, all or none".into())
+    }
+    fn show(&self) -> String {
+        self.0.as_str().into()
+    }
+}
+
+/// A block of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressBlock(pub Block);
+
+impl Setting for AddressBlock {
+    fn parse(text: &str) -> Result<Self, String> {
+        let block: Block = text.parse()?;
+        let fine = block.size() >= 2 && block.address(0).is_some_and(usable);
+        if fine { Ok(Self(block)) } else { Err("a block of at least two addresses that hosts can have".into()) }
+    }
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+fn usable(first: Ipv4Addr) -> bool {
+    !(first.octets()[0] == 0 || first.is_loopback() || first.is_multicast() || first.octets()[0] >= 240)
 }
 
 /// The form of the server's own log.

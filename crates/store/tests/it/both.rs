@@ -99,6 +99,7 @@ pub fn project(organization: &Organization, name: &str) -> Project {
         suspended_reason: None,
         cors_origins: vec!["https://example.org".into()],
         labels: Labels([("team".to_owned(), "red".to_owned())].into()),
+        egress: None,
         created_at: Timestamp::now(),
         updated_at: Timestamp::now(),
     }

@@ -24,7 +24,25 @@ pub fn tools(_: &mut Counts) -> Result<(), String> {
         true => println!("cargo nextest is there and runs the tests"),
         false => println!("cargo nextest is not there; cargo test runs the tests"),
     }
+    rules();
     Ok(())
+}
+
+/// Installs nftables, by which the networks of instances are filtered. Where that cannot be, the tests see to it that it is
+/// refused.
+fn rules() {
+    let places = ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"];
+    if places.iter().any(|place| Path::new(place).exists()) {
+        return println!("nft is there");
+    }
+    println!("nft is not there; installing the package nftables");
+    let install =
+        |words: &[&str]| program("apt-get").args(words).stdout(Stdio::null()).status().is_ok_and(|it| it.success());
+    if !(install(&["install", "--yes", "nftables"])
+        || install(&["update"]) && install(&["install", "--yes", "nftables"]))
+    {
+        println!("nftables cannot be installed; that filtered networks work is not tested here");
+    }
 }
 
 fn has(subcommand: &str) -> bool {
