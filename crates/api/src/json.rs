@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use modelyard_types::Error;
 use modelyard_types::deployments::{DeploymentCreate, DeploymentUpdate};
+use modelyard_types::environments::{EnvironmentBuildUpdate, EnvironmentCreate, EnvironmentUpdate};
 use modelyard_types::fields::check_depth;
 use modelyard_types::instance_type_groups::{InstanceTypeGroupCreate, InstanceTypeGroupUpdate};
 use modelyard_types::instances::InstanceUpdate;
@@ -14,6 +15,7 @@ use modelyard_types::logs::LogsCreate;
 use modelyard_types::organizations::{OrganizationCreate, OrganizationUpdate};
 use modelyard_types::projects::{ProjectCreate, ProjectUpdate};
 use modelyard_types::requests::DeploymentRequestUpdate;
+use modelyard_types::revisions::BuildUpdate;
 use modelyard_types::versions::{DeploymentVersionCreate, DeploymentVersionUpdate};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -46,7 +48,7 @@ macro_rules! checked {
 }
 checked! {
     DeploymentCreate, DeploymentUpdate, DeploymentVersionCreate, DeploymentVersionUpdate, DeploymentRequestUpdate,
-    InstanceUpdate;
+    InstanceUpdate, EnvironmentCreate, EnvironmentUpdate, EnvironmentBuildUpdate, BuildUpdate;
     InstanceTypeGroupCreate, InstanceTypeGroupUpdate, OrganizationCreate, OrganizationUpdate, ProjectCreate, ProjectUpdate,
     LogsCreate
 }

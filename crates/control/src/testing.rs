@@ -169,6 +169,7 @@ async fn live(folder: &TempDir, server: ServerId, store: Store, objects: Objects
         begin_limit: Duration::from_secs(30),
         drain_limit: Duration::from_secs(10),
         stop_grace: Duration::from_secs(1),
+        environment_file_retention: Duration::from_secs(3600),
         log_retention: Duration::from_secs(3600),
     };
     Control::prepare(settings, store, logs, objects).await.unwrap()

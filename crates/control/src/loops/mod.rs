@@ -4,6 +4,8 @@
 mod builds;
 mod cleaning;
 mod environment_builds;
+mod environment_changes;
+mod environment_files;
 mod feeding;
 mod giving_up;
 mod heartbeat;
@@ -126,6 +128,9 @@ pub(crate) fn start(control: &Control) {
     inner.loops.keep("builds", move || builds::run(it.clone()));
     let it = control.clone();
     inner.loops.keep("environment builds", move || environment_builds::run(it.clone()));
+    let it = control.clone();
+    inner.loops.keep("environment changes", move || environment_changes::run(it.clone()));
+    every(&inner, "environment files", Duration::from_secs(600), environment_files::step);
 }
 
 async fn tell_of_room(control: Arc<Inner>) -> Result<()> {
