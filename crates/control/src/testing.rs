@@ -11,7 +11,7 @@ use modelyard_objects::{Objects, Staged};
 use modelyard_runner::interpreters::Interpreter;
 use modelyard_runner::process::Listener;
 use modelyard_runner::runner::{InstanceSpec, Runner, StartError};
-use modelyard_store::{LogStore, Revision, Store, Version, servers};
+use modelyard_store::{Environment, EnvironmentBuild, LogStore, Revision, Store, Version, servers};
 use modelyard_types::{DeploymentId, InstanceId, ProjectId, ServerId, Timestamp, TokenId, UserId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -115,6 +115,23 @@ impl World {
         let staged = self.staged(requirements).await;
         let (control, deployment) = (&self.control, version.deployment_id);
         control.upload_revision(&self.by, self.project, deployment, version.id, staged, "code.zip").await.unwrap()
+    }
+
+    /// An environment on `python3-11`, with a file of these requirements that waits to be built.
+    pub(crate) async fn environment(&self, name: &str, requirements: &str) -> (Environment, EnvironmentBuild) {
+        let new = of(json!({"name": name, "base_environment": "python3-11"}));
+        let environment = self.control.create_environment(&self.by, self.project, new).await.unwrap();
+        let build = self.environment_file(&environment, requirements).await;
+        (environment, build)
+    }
+
+    /// Uploads requirements to an environment.
+    pub(crate) async fn environment_file(&self, environment: &Environment, requirements: &str) -> EnvironmentBuild {
+        let mut staging = self.control.objects().stage(1 << 20).await.unwrap();
+        staging.write(requirements.as_bytes()).await.unwrap();
+        let (control, staged) = (&self.control, staging.finish().await.unwrap());
+        let name = "requirements.txt";
+        control.upload_environment_file(&self.by, self.project, environment.id, staged, name).await.unwrap()
     }
 
     async fn staged(&self, requirements: Option<&str>) -> Staged {

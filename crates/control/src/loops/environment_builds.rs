@@ -293,6 +293,9 @@ fn log(control: &Control, build: &EnvironmentBuild, target: &Target, level: Leve
     control.log_sink().push(LogLine { project_id: target.project, at_ns, level, text: text.to_owned(), labels });
 }
 
+#[cfg(test)]
+mod tests;
+
 /// Takes the next build and ends it; false when there is none.
 #[cfg(test)]
 pub(super) async fn end_next(control: &Control, outcome: Made) -> Result<bool> {
