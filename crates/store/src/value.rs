@@ -280,14 +280,7 @@ macro_rules! json_columns {
         }
     )+};
 }
-json_columns!(
-    Labels,
-    Vec<Field>,
-    Vec<Member>,
-    Vec<String>,
-    Vec<serde_json::Value>,
-    Vec<EnvironmentBuildDependency>,
-);
+json_columns!(Labels, Vec<Field>, Vec<Member>, Vec<String>, Vec<serde_json::Value>, Vec<EnvironmentBuildDependency>);
 
 fn json(value: &impl Serialize) -> Value {
     Value::Json(serde_json::to_string(value).expect("names, texts and JSON values always have a JSON form"))
