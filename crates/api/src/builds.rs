@@ -4,7 +4,7 @@ use axum::extract::State;
 use modelyard_store::{Revision, revisions};
 use modelyard_types::Kind;
 use modelyard_types::permissions::can;
-use modelyard_types::revisions::BuildDetail;
+use modelyard_types::revisions::{BuildDetail, BuildUpdate};
 use modelyard_types::time::ObjectTime;
 use utoipa_axum::routes;
 
@@ -19,6 +19,7 @@ use crate::routing::Operations;
 pub(crate) fn add(all: &mut Operations) {
     all.add(routes!(builds_list), builds_list);
     all.add(routes!(builds_get), builds_get);
+    all.add(routes!(builds_update), builds_update);
 }
 
 fn shown(revision: Revision) -> BuildDetail {
@@ -53,5 +54,21 @@ async fn builds_get(
 ) -> Result<Json<BuildDetail>> {
     let build = find(&app, on.version.id, &path, "builds", Kind::Build).await?;
     app.control().catch_up().await?;
+    Ok(Json(shown(build)))
+}
+
+/// Cancel a build.
+#[utoipa::path(patch,
+    path = "/projects/{project_name}/deployments/{deployment_name}/versions/{version}/builds/{build_id}",
+    tag = "Revisions", request_body = BuildUpdate, responses((status = 200, body = BuildDetail)))]
+async fn builds_update(
+    State(app): State<App>,
+    on: OnVersion<can::BuildsUpdate>,
+    path: PathValues,
+    _cancelled: Json<BuildUpdate>,
+) -> Result<Json<BuildDetail>> {
+    let build = find(&app, on.version.id, &path, "builds", Kind::Build).await?;
+    let (control, deployment) = (app.control(), on.deployment.id);
+    let build = control.cancel_build(&on.actor, on.project.id, deployment, on.version.id, build.id).await?;
     Ok(Json(shown(build)))
 }

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use modelyard_types::Error;
 use modelyard_types::deployments::{DeploymentCreate, DeploymentUpdate};
+use modelyard_types::environments::{EnvironmentBuildUpdate, EnvironmentCreate, EnvironmentUpdate};
 use modelyard_types::fields::check_depth;
 use modelyard_types::instance_type_groups::{InstanceTypeGroupCreate, InstanceTypeGroupUpdate};
 use modelyard_types::instances::InstanceUpdate;
@@ -15,6 +16,7 @@ use modelyard_types::network::ProjectNetworkUpdate;
 use modelyard_types::organizations::{OrganizationCreate, OrganizationUpdate};
 use modelyard_types::projects::{ProjectCreate, ProjectUpdate};
 use modelyard_types::requests::DeploymentRequestUpdate;
+use modelyard_types::revisions::BuildUpdate;
 use modelyard_types::versions::{DeploymentVersionCreate, DeploymentVersionUpdate};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,7 +49,7 @@ macro_rules! checked {
 }
 checked! {
     DeploymentCreate, DeploymentUpdate, DeploymentVersionCreate, DeploymentVersionUpdate, DeploymentRequestUpdate,
-    InstanceUpdate;
+    InstanceUpdate, EnvironmentCreate, EnvironmentUpdate, EnvironmentBuildUpdate, BuildUpdate;
     InstanceTypeGroupCreate, InstanceTypeGroupUpdate, OrganizationCreate, OrganizationUpdate, ProjectCreate, ProjectUpdate,
     ProjectNetworkUpdate, LogsCreate
 }

@@ -12,6 +12,7 @@ mod document;
 mod drain;
 mod environments;
 mod error;
+mod form;
 mod instance_type_groups;
 mod instance_types;
 mod instances;

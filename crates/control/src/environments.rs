@@ -1,23 +1,31 @@
-//! Which environment a version runs in: base ones, chosen by name, and implicit ones made from a package's requirements.
+//! Which environment a version runs in: base ones and custom ones, chosen by name, and implicit ones made from a
+//! package's requirements.
 
 mod base;
+mod building;
+mod custom;
+mod files;
+mod implicit;
+mod usage;
 
-use modelyard_store::environments::{self, builds, revisions as environment_revisions, tags};
-use modelyard_store::{Environment, EnvironmentBuild, EnvironmentRevision, Revision, Store, Tag, Tx, Version};
-use modelyard_types::labels::Labels;
+use modelyard_store::environments::{self, tags};
+use modelyard_store::{Environment, Store, Tag, Tx};
 use modelyard_types::release::ClientRelease;
-use modelyard_types::revisions::BuildStatus;
 use modelyard_types::versions::{DeploymentVersionCreate, DeploymentVersionUpdate, VersionStatus};
-use modelyard_types::{
-    EnvironmentBuildId, EnvironmentId, EnvironmentRevisionId, Error, Kind, ProjectId, Result, TagId, Timestamp,
-};
-
-use crate::access::Actor;
+use modelyard_types::{EnvironmentId, Error, Kind, ProjectId, Result, TagId, Timestamp};
 
 pub(crate) use base::reconcile_base;
+pub(crate) use building::is_open;
+pub(crate) use files::REBUILD;
+pub use files::expired;
+pub(crate) use implicit::{assign, call_off_own, drop_implicit, drop_unwanted, requeue, requirements_of, switch};
+pub use usage::Usage;
 
 /// The tag that environments have which are not managed by tags.
-pub(crate) const TAG: &str = "v1";
+pub(crate) const TAG: &str = tags::FIRST;
+
+/// How the names of implicit environments begin, and no others.
+const IMPLICIT: &str = "implicit-";
 
 /// The environment a caller asks for, if any.
 #[derive(Debug)]
@@ -62,7 +70,13 @@ fn is_default(name: &str, release: Option<ClientRelease>) -> bool {
 }
 
 /// The environment that is asked for, or the newest Python on offer.
-pub(crate) async fn choose(tx: &mut Tx, project: ProjectId, wish: &Wish) -> Result<Environment> {
+/// A deprecated one is no choice, unless it is the `present` one.
+pub(crate) async fn choose(
+    tx: &mut Tx,
+    project: ProjectId,
+    wish: &Wish,
+    present: Option<EnvironmentId>,
+) -> Result<Environment> {
     wish.check_tag()?;
     let Some(asked) = &wish.name else {
         return newest_python(tx).await;
@@ -75,7 +89,7 @@ pub(crate) async fn choose(tx: &mut Tx, project: ProjectId, wish: &Wish) -> Resu
             None => None,
         };
     }
-    match found.filter(|found| !found.deprecated) {
+    match found.filter(|found| !found.deprecated || present == Some(found.id)) {
         Some(environment) => Ok(environment),
         None => Err(unknown(tx, project, asked).await?),
     }
@@ -104,7 +118,9 @@ async fn unknown(tx: &mut Tx, project: ProjectId, asked: &str) -> Result<Error> 
 
 /// The name we keep for what clients of all ages write: languages with dots, and names that carry a system.
 fn canonical(name: &str) -> String {
+    let is_language = name.starts_with("python3.");
     let name = name.replace('.', "-");
+    let name = if is_language { name.replace('_', "-") } else { name };
     for system in ["ubuntu20-04-", "ubuntu22-04-", "ubuntu24-04-", "ubiops-ubuntu22-04-", "ubiops-ubuntu24-04-"] {
         if let Some(rest) = name.strip_prefix(system).filter(|rest| minor_of(rest).is_some()) {
             return rest.to_owned();
@@ -118,178 +134,9 @@ pub(crate) async fn name_of(tx: &mut Tx, id: EnvironmentId) -> Result<String> {
     Ok(environments::get(tx, id).await?.map(|environment| environment.name).unwrap_or_default())
 }
 
-/// Gives a version another base. Its latest code is built again on top of it; until that is done, what works serves on.
-pub(crate) async fn switch(tx: &mut Tx, by: &Actor, version: &mut Version, base: Environment) -> Result<()> {
-    version.base_environment_id = base.id;
-    version.environment_explicit = true;
-    let Some(latest) = version.latest_revision_id else {
-        version.environment_id = base.id;
-        return Ok(());
-    };
-    let Some(mut revision) = modelyard_store::revisions::lock(tx, latest).await? else {
-        return Ok(());
-    };
-    let requirements = requirements_of(tx, &revision).await?;
-    assign(tx, &by.email, version, &mut revision, requirements, "Environment changed").await?;
-    requeue(&mut revision, "Environment changed");
-    modelyard_store::revisions::update(tx, &revision).await?;
-    version.status = crate::versions::status_while_building(version);
-    Ok(())
-}
-
-/// Puts a revision back at the start of its way to being served.
-pub(crate) fn requeue(revision: &mut Revision, trigger: &str) {
-    revision.status = BuildStatus::Queued;
-    revision.build_trigger = trigger.to_owned();
-    revision.error_message = None;
-    revision.server_id = None;
-    revision.life = None;
-    revision.finished_at = None;
-}
-
-/// The requirements that a revision's environment was made of, if it was made of any.
-async fn requirements_of(tx: &mut Tx, revision: &Revision) -> Result<Option<String>> {
-    let Some(build) = revision.environment_build_id else { return Ok(None) };
-    let Some(build) = builds::get(&mut *tx, build).await? else { return Ok(None) };
-    let made_of = environment_revisions::get(&mut *tx, build.revision_id).await?;
-    Ok(made_of.map(|made_of| made_of.requirements))
-}
-
-/// Gives a revision its environment: the version's base, or an implicit one with `requirements` on top of it.
-pub(crate) async fn assign(
-    tx: &mut Tx,
-    by: &str,
-    version: &mut Version,
-    revision: &mut Revision,
-    requirements: Option<String>,
-    trigger: &str,
-) -> Result<()> {
-    let old = revision.environment_build_id;
-    give(tx, by, version, revision, requirements, trigger).await?;
-    match old {
-        Some(old) => drop_queued(tx, old).await,
-        None => Ok(()),
-    }
-}
-
-async fn give(
-    tx: &mut Tx,
-    by: &str,
-    version: &mut Version,
-    revision: &mut Revision,
-    requirements: Option<String>,
-    trigger: &str,
-) -> Result<()> {
-    let Some(requirements) = requirements else {
-        version.environment_id = version.base_environment_id;
-        revision.environment_id = version.base_environment_id;
-        revision.environment_build_id = None;
-        return Ok(());
-    };
-    let (environment, mut tag) = implicit_of(tx, version).await?;
-    let now = Timestamp::now();
-    let made_of = EnvironmentRevision {
-        id: EnvironmentRevisionId::new(),
-        tag_id: tag.id,
-        created_at: now,
-        created_by: by.to_owned(),
-        package_key: None,
-        requirements,
-        expired: false,
-    };
-    environment_revisions::insert(tx, &made_of).await?;
-    let build = queue_build(tx, &mut tag, made_of.id, trigger).await?;
-    version.environment_id = environment.id;
-    revision.environment_id = environment.id;
-    revision.environment_build_id = Some(build);
-    Ok(())
-}
-
-/// Adds a build of an environment revision to the queue; it is the latest of its tag then.
-pub(crate) async fn queue_build(
-    tx: &mut Tx,
-    tag: &mut Tag,
-    made_of: EnvironmentRevisionId,
-    trigger: &str,
-) -> Result<EnvironmentBuildId> {
-    let build = EnvironmentBuild {
-        id: EnvironmentBuildId::new(),
-        revision_id: made_of,
-        status: BuildStatus::Queued,
-        error_message: None,
-        build_trigger: trigger.to_owned(),
-        size: None,
-        content_key: None,
-        server_id: None,
-        life: None,
-        created_at: Timestamp::now(),
-        started_at: None,
-        finished_at: None,
-    };
-    builds::insert(tx, &build).await?;
-    tag.latest_revision_id = Some(made_of);
-    tag.latest_build_id = Some(build.id);
-    tag.status = if tag.active_build_id.is_some() { VersionStatus::Available } else { VersionStatus::Building };
-    tag.updated_at = Timestamp::now();
-    tags::update(tx, tag).await?;
-    Ok(build.id)
-}
-
-/// Ends a build of an environment that has not begun and that nobody wants any more.
-pub(crate) async fn drop_queued(tx: &mut Tx, id: EnvironmentBuildId) -> Result<()> {
-    let Some(mut build) = builds::lock(tx, id).await? else { return Ok(()) };
-    if build.status == BuildStatus::Queued {
-        build.status = BuildStatus::Failed;
-        build.error_message = Some("A newer build was asked for before this one was begun".into());
-        build.finished_at = Some(Timestamp::now());
-        builds::update(tx, &build).await?;
-    }
-    Ok(())
-}
-
-/// The implicit environment of a version on top of its present base, made when missing.
-///
-/// There is one for each base the version has had: what still serves on an older one must find its interpreter there.
-async fn implicit_of(tx: &mut Tx, version: &Version) -> Result<(Environment, Tag)> {
-    let base = environments::get(&mut *tx, version.base_environment_id).await?;
-    let base = base.ok_or(Error::NotFound(Kind::Environment))?;
-    let name = format!("{}-{}", implicit_prefix(version), base.name);
-    if let Some(known) = environments::get_by_name(&mut *tx, version.project_id, &name).await?
-        && known.base_environment_id == Some(base.id)
-    {
-        let tag = tags::get_by_name(&mut *tx, known.id, TAG).await?.ok_or(Error::NotFound(Kind::Environment))?;
-        // A build of it may end at this moment, and writes the tag too.
-        let tag = tags::lock(tx, tag.id).await?.ok_or(Error::NotFound(Kind::Environment))?;
-        return Ok((known, tag));
-    }
-    let now = Timestamp::now();
-    let environment = Environment {
-        id: EnvironmentId::new(),
-        project_id: Some(version.project_id),
-        name,
-        display_name: format!("Requirements of version {}", version.name),
-        description: String::new(),
-        labels: Labels::default(),
-        base_environment_id: Some(base.id),
-        implicit: true,
-        hidden: true,
-        system: false,
-        gpu_required: false,
-        deprecated: false,
-        supports_request_format: true,
-        interpreter: base.interpreter,
-        created_at: now,
-        updated_at: now,
-    };
-    environments::insert(tx, &environment).await?;
-    let tag = new_tag(environment.id, VersionStatus::Unavailable);
-    tags::insert(tx, &tag).await?;
-    Ok((environment, tag))
-}
-
-/// How the names of a version's implicit environments begin.
-fn implicit_prefix(version: &Version) -> String {
-    format!("implicit-{}", version.id)
+/// The tag of an environment that clients before 4.15 know as the environment itself.
+async fn tag_of(tx: &mut Tx, environment: &Environment) -> Result<Tag> {
+    tags::get_by_name(tx, environment.id, TAG).await?.ok_or(Error::NotFound(Kind::Environment))
 }
 
 fn new_tag(environment: EnvironmentId, status: VersionStatus) -> Tag {
@@ -308,17 +155,6 @@ fn new_tag(environment: EnvironmentId, status: VersionStatus) -> Tag {
     }
 }
 
-/// Removes the implicit environments of versions that have just been deleted.
-pub(crate) async fn drop_implicit(tx: &mut Tx, project: ProjectId, versions: &[Version]) -> Result<()> {
-    let prefixes: Vec<_> = versions.iter().map(implicit_prefix).collect();
-    for environment in environments::list(&mut *tx, project).await? {
-        if environment.implicit && prefixes.iter().any(|prefix| environment.name.starts_with(prefix)) {
-            environments::delete(tx, environment.id).await?;
-        }
-    }
-    Ok(())
-}
-
 /// Which Python an environment runs on, as `3.11`.
 pub(crate) async fn interpreter(store: &Store, id: EnvironmentId) -> Result<String> {
     let environment = environments::get(store, id).await?.ok_or(Error::NotFound(Kind::Environment))?;
@@ -334,7 +170,8 @@ mod tests {
         assert_eq!(canonical("python3.10"), "python3-10");
         assert_eq!(canonical("ubuntu22-04-python3-11"), "python3-11");
         assert_eq!(canonical("r4.0"), "r4-0");
-        assert_eq!(canonical("my-env"), "my-env");
+        assert_eq!(canonical("python3.8_cuda"), "python3-8-cuda");
+        assert_eq!(canonical("my_env"), "my_env");
         assert_eq!(canonical("ubuntu22-04-python3-11-cuda11-7-1"), "ubuntu22-04-python3-11-cuda11-7-1");
     }
 }

@@ -35,6 +35,7 @@ use modelyard_types::{Error, OrganizationId, ProjectId, Result};
 use tokio::sync::Notify;
 
 use catalogue::Catalogue;
+pub use environments::{Usage, expired};
 pub use instances::{InstanceScope, InstanceView};
 use instances::{Journal, Why};
 use lanes::Lanes;
@@ -94,6 +95,9 @@ pub(crate) struct Nudges {
     pub(crate) giving_up: Notify,
     pub(crate) builds: Notify,
     pub(crate) environment_builds: Notify,
+    pub(crate) environment_changes: Notify,
+    /// Wakes those that wait for a build: it may have been called off.
+    pub(crate) called_off: Notify,
     pub(crate) cleaning: Notify,
 }
 
@@ -278,6 +282,11 @@ impl Control {
     pub(crate) fn nudge_builds(&self) {
         self.0.nudges.builds.notify_one();
         self.0.nudges.environment_builds.notify_one();
+    }
+
+    /// Lets running builds look whether they still are wanted.
+    pub(crate) fn nudge_called_off(&self) {
+        self.0.nudges.called_off.notify_waiters();
     }
 
     pub(crate) fn nudge_cleaning(&self) {

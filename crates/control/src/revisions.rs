@@ -7,6 +7,7 @@ use modelyard_runner::package::{self, Package};
 use modelyard_store::{Revision, Tx, Version, deployments, revisions, versions};
 use modelyard_types::audit::AuditAction;
 use modelyard_types::revisions::BuildStatus;
+use modelyard_types::versions::VersionStatus;
 use modelyard_types::{DeploymentId, Error, Kind, ProjectId, Result, RevisionId, Timestamp, VersionId};
 
 use crate::Control;
@@ -100,6 +101,42 @@ impl Control {
         audit::record(&mut tx, by, Place::deployment(project, deployment), AuditAction::Info, subject, event).await?;
         self.commit(tx, Some(project)).await?;
         self.nudge_builds();
+        Ok(revision)
+    }
+
+    /// Calls the build of a revision off. What served before serves on.
+    pub async fn cancel_build(
+        &self,
+        by: &Actor,
+        project: ProjectId,
+        deployment: DeploymentId,
+        version: VersionId,
+        id: RevisionId,
+    ) -> Result<Revision> {
+        let mut tx = self.store().begin().await?;
+        let parent = lock_deployment(&mut tx, project, deployment).await?;
+        let mut version = lock_version(&mut tx, deployment, version).await?;
+        let revision = revisions::lock(&mut tx, id).await?.filter(|revision| revision.version_id == version.id);
+        let mut revision = revision.ok_or(Error::NotFound(Kind::Build))?;
+        if !environments::is_open(revision.status) {
+            let status = revision.status.as_str();
+            return Err(Error::Invalid(format!("The build has ended already: its status is {status}")));
+        }
+        environments::call_off_own(&mut tx, &revision).await?;
+        // Revisions are not cancelled in the contract's words: those who wait for one would wait for ever.
+        revision.status = BuildStatus::Failed;
+        revision.error_message = Some("The build was cancelled".into());
+        revision.finished_at = Some(Timestamp::now());
+        revisions::update(&mut tx, &revision).await?;
+        if version.active_revision_id.is_none() && version.latest_revision_id == Some(revision.id) {
+            version.status = VersionStatus::Failed;
+            versions::update(&mut tx, &version).await?;
+        }
+        let event = format!("Cancelled a build of version {} of deployment {}", version.name, parent.name);
+        let subject = ("deployment_version", version.name.as_str());
+        audit::record(&mut tx, by, Place::deployment(project, deployment), AuditAction::Update, subject, event).await?;
+        self.commit(tx, Some(project)).await?;
+        self.nudge_called_off();
         Ok(revision)
     }
 
@@ -210,9 +247,7 @@ async fn supersede(tx: &mut Tx, version: &Version) -> Result<()> {
         older.error_message = Some("A newer revision was uploaded before this one was built".into());
         older.finished_at = Some(Timestamp::now());
         revisions::update(tx, &older).await?;
-        if let Some(build) = older.environment_build_id {
-            environments::drop_queued(tx, build).await?;
-        }
+        environments::drop_unwanted(tx, older.environment_build_id).await?;
     }
     Ok(())
 }

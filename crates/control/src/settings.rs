@@ -51,6 +51,8 @@ pub struct Settings {
     pub drain_limit: Duration,
     /// How long a process may take to say goodbye.
     pub stop_grace: Duration,
+    /// How long files of environments are kept that are neither in use nor the last.
+    pub environment_file_retention: Duration,
     /// How long log lines are kept.
     pub log_retention: Duration,
 }

@@ -12,7 +12,7 @@ use modelyard_runner::interpreters::Interpreter;
 use modelyard_runner::process::Listener;
 use modelyard_runner::runner::{InstanceSpec, Runner, StartError};
 use modelyard_runner::walls::Reach;
-use modelyard_store::{LogStore, Revision, Store, Version, servers};
+use modelyard_store::{Environment, EnvironmentBuild, LogStore, Revision, Store, Version, servers};
 use modelyard_types::{DeploymentId, InstanceId, ProjectId, ServerId, Timestamp, TokenId, UserId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -118,6 +118,23 @@ impl World {
         control.upload_revision(&self.by, self.project, deployment, version.id, staged, "code.zip").await.unwrap()
     }
 
+    /// An environment on `python3-11`, with a file of these requirements that waits to be built.
+    pub(crate) async fn environment(&self, name: &str, requirements: &str) -> (Environment, EnvironmentBuild) {
+        let new = of(json!({"name": name, "base_environment": "python3-11"}));
+        let environment = self.control.create_environment(&self.by, self.project, new).await.unwrap();
+        let build = self.environment_file(&environment, requirements).await;
+        (environment, build)
+    }
+
+    /// Uploads requirements to an environment.
+    pub(crate) async fn environment_file(&self, environment: &Environment, requirements: &str) -> EnvironmentBuild {
+        let mut staging = self.control.objects().stage(1 << 20).await.unwrap();
+        staging.write(requirements.as_bytes()).await.unwrap();
+        let (control, staged) = (&self.control, staging.finish().await.unwrap());
+        let name = "requirements.txt";
+        control.upload_environment_file(&self.by, self.project, environment.id, staged, name).await.unwrap()
+    }
+
     async fn staged(&self, requirements: Option<&str>) -> Staged {
         let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         let options = zip::write::SimpleFileOptions::default();
@@ -171,6 +188,7 @@ async fn live(folder: &TempDir, server: ServerId, store: Store, objects: Objects
         begin_limit: Duration::from_secs(30),
         drain_limit: Duration::from_secs(10),
         stop_grace: Duration::from_secs(1),
+        environment_file_retention: Duration::from_secs(3600),
         log_retention: Duration::from_secs(3600),
     };
     Control::prepare(settings, store, logs, objects).await.unwrap()

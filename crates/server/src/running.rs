@@ -91,6 +91,7 @@ pub async fn start(settings: Settings) -> Result<Running> {
         begin_limit: settings.begin_time_limit.0,
         drain_limit: settings.shutdown_grace.0,
         stop_grace: settings.stop_grace.0,
+        environment_file_retention: settings.environment_file_retention.0,
         log_retention: settings.log_retention.0,
     };
     let control = take_up_work(told, &settings, &folder, &store).await?;

@@ -62,6 +62,7 @@ const MIGRATIONS: &[migrate::Migration] = migrate::migrations![
     "store/0004_open_requests.sql",
     "store/0005_key_versions.sql",
     "store/0006_instance_type_groups.sql",
+    "store/0007_environment_files.sql",
     "store/0009_project_network.sql",
 ];
 
@@ -119,6 +120,7 @@ pub fn statements(postgres: bool) -> Vec<(String, String)> {
         environments::tags::STATEMENTS,
         environments::revisions::STATEMENTS,
         environments::builds::STATEMENTS,
+        environments::outdated::STATEMENTS,
         idempotency::STATEMENTS,
         installation::STATEMENTS,
         instance_type_groups::STATEMENTS,

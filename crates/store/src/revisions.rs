@@ -74,6 +74,8 @@ statements! {
     REQUEUE = "UPDATE revisions SET status = 'queued', server_id = NULL, life = NULL
         WHERE status = 'building' AND ((server_id = $1 AND life < $2)
             OR server_id IN (SELECT id FROM servers WHERE heartbeat_at < $3))";
+    WAIT_FOR_OTHER = "UPDATE revisions SET environment_build_id = $2
+        WHERE environment_build_id = $1 AND status = 'queued'";
     DELETE = "DELETE FROM revisions WHERE id = $1";
 }
 
@@ -123,6 +125,11 @@ pub async fn next_queued(tx: &mut Tx, life: Life) -> Result<Option<Revision>> {
 /// Puts back what earlier lives of this server, or servers silent since `dead_since`, were working on.
 pub async fn requeue(tx: &mut Tx, life: Life, dead_since: Timestamp) -> Result<u64> {
     tx.run(REQUEUE, values![life.server, life.number, dead_since]).await
+}
+
+/// Lets the revisions that wait for a build of an environment wait for another.
+pub async fn wait_for_other(tx: &mut Tx, build: EnvironmentBuildId, other: EnvironmentBuildId) -> Result<()> {
+    tx.run(WAIT_FOR_OTHER, values![build, other]).await.map(drop)
 }
 
 /// Removes a revision; false when it is gone.

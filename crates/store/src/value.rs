@@ -1,6 +1,7 @@
 //! Values on their way into and out of the database, the same for both kinds.
 
 use bytes::Bytes;
+use modelyard_types::environments::EnvironmentBuildDependency;
 use modelyard_types::fields::{Field, PayloadType};
 use modelyard_types::instance_type_groups::Member;
 use modelyard_types::labels::Labels;
@@ -280,7 +281,7 @@ macro_rules! json_columns {
         }
     )+};
 }
-json_columns!(Labels, Vec<Field>, Vec<Member>, Vec<String>, Vec<serde_json::Value>);
+json_columns!(Labels, Vec<Field>, Vec<Member>, Vec<String>, Vec<serde_json::Value>, Vec<EnvironmentBuildDependency>);
 
 fn json(value: &impl Serialize) -> Value {
     Value::Json(serde_json::to_string(value).expect("names, texts and JSON values always have a JSON form"))

@@ -97,7 +97,7 @@ statements! {
     LIST = "SELECT ", Version::COLUMNS, " FROM versions WHERE deployment_id = $1 ORDER BY name";
     LIST_OF_PROJECT = "SELECT ", Version::COLUMNS, " FROM versions WHERE project_id = $1 ORDER BY id";
     USING = "SELECT ", Version::COLUMNS, " FROM versions
-        WHERE environment_id = $1 OR base_environment_id = $1 ORDER BY id";
+        WHERE environment_id = $1 OR base_environment_id = $1 OR active_environment_id = $1 ORDER BY id";
     OF_GROUP = "SELECT ", Version::COLUMNS, " FROM versions WHERE instance_type_group_id = $1 ORDER BY id";
     OF_GROUP_BELOW = "SELECT ", Version::COLUMNS, " FROM versions
         WHERE instance_type_group_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
@@ -166,7 +166,7 @@ pub async fn list_of_project(on: impl Source<'_>, project: ProjectId) -> Result<
     on.all(LIST_OF_PROJECT, values![project]).await
 }
 
-/// The versions that use an environment, directly or as their base.
+/// The versions that use an environment: directly, as their base, or still, while the next is being built.
 pub async fn using(on: impl Source<'_>, environment: EnvironmentId) -> Result<Vec<Version>> {
     on.all(USING, values![environment]).await
 }

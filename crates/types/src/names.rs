@@ -4,15 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest resource, version or field name, in characters.
-pub const MAX_NAME: usize = 64;
-
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident: $what:literal, $rule:literal, $check:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident: $what:literal, $max:literal, $rule:literal, $check:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
         #[serde(try_from = "String", into = "String")]
-        #[schema(value_type = String, max_length = 64, min_length = 1)]
+        #[schema(value_type = String, max_length = $max, min_length = 1)]
         pub struct $name(String);
 
         impl $name {
@@ -29,8 +26,8 @@ macro_rules! names {
                 if text.is_empty() {
                     return Err(concat!($what, " must not be empty").into());
                 }
-                if text.chars().count() > MAX_NAME {
-                    return Err(format!(concat!($what, " must have at most {} characters"), MAX_NAME));
+                if text.chars().count() > $max {
+                    return Err(format!(concat!($what, " must have at most {} characters"), $max));
                 }
                 let check: fn(&str) -> bool = $check;
                 if !check(&text) {
@@ -74,18 +71,22 @@ fn starts_lower(text: &str) -> bool {
 
 names! {
     /// Names of organizations, projects, deployments and the like.
-    ResourceName: "The name",
+    ResourceName: "The name", 64,
         "use lower-case letters, digits and dashes, beginning with a letter",
         |text| starts_lower(text) && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-');
     /// Names of deployment versions.
-    VersionName: "The version",
+    VersionName: "The version", 64,
         "use lower-case letters, digits, dashes, underscores and dots, beginning with a letter",
         |text| starts_lower(text) && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_' | b'.'));
     /// Names of input and output fields.
-    FieldName: "The field name",
+    FieldName: "The field name", 64,
         "use letters, digits, dashes and underscores, beginning with a letter or digit",
         |text| text.starts_with(|c: char| c.is_ascii_alphanumeric())
             && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'));
+    /// Names of environments.
+    EnvironmentName: "The name", 1024,
+        "use lower-case letters, digits, dashes and underscores, beginning with a letter",
+        |text| starts_lower(text) && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_'));
 }
 
 #[cfg(test)]
@@ -110,6 +111,16 @@ mod tests {
         }
         for bad in ["", ".v1", "v1/2", "V1", "v1 ", "1.0"] {
             assert!(VersionName::try_from(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn environment_names_may_be_long() {
+        for good in ["a", "my_env-3", &"a".repeat(1024)] {
+            assert!(EnvironmentName::try_from(good).is_ok(), "{good}");
+        }
+        for bad in ["", "My", "3a", "a.b", "a/b", &"a".repeat(1025)] {
+            assert!(EnvironmentName::try_from(bad).is_err(), "{bad}");
         }
     }
 

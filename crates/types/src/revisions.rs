@@ -102,6 +102,21 @@ pub struct BuildDetail {
     pub has_requests_method: Option<bool>,
 }
 
+/// The body of `builds_update`.
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BuildUpdate {
+    /// Only `cancelled`.
+    pub status: String,
+}
+
+impl BuildUpdate {
+    /// A build can be called off, and nothing else.
+    pub fn check(&self) -> Result<(), String> {
+        crate::environments::check_called_off(&self.status)
+    }
+}
+
 /// The answer of a rebuild: the revision, and what clients of builds read.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct RevisionRebuild {

@@ -2,7 +2,7 @@
 
 use modelyard_runner::interpreters::Interpreter;
 use modelyard_store::environments::{self, tags};
-use modelyard_store::{Environment, Store};
+use modelyard_store::{Environment, Store, Tx};
 use modelyard_types::labels::Labels;
 use modelyard_types::versions::VersionStatus;
 use modelyard_types::{EnvironmentId, Result, Timestamp};
@@ -14,14 +14,12 @@ use super::new_tag;
 pub(crate) async fn reconcile_base(store: &Store, found: &[Interpreter]) -> Result<()> {
     let mut tx = store.begin().await?;
     let known = environments::list_base(&mut tx).await?;
-    let now = Timestamp::now();
     for interpreter in found {
         let name = base_name(interpreter);
         match known.iter().find(|base| base.name == name) {
             Some(base) if !base.deprecated => {}
             Some(base) => {
-                let base = Environment { deprecated: false, updated_at: now, ..base.clone() };
-                environments::update(&mut tx, &base).await?;
+                deprecate(&mut tx, base.clone(), false).await?;
             }
             None => {
                 let base = base_environment(name, interpreter);
@@ -32,11 +30,22 @@ pub(crate) async fn reconcile_base(store: &Store, found: &[Interpreter]) -> Resu
     }
     for base in known {
         if !base.deprecated && !found.iter().any(|interpreter| base_name(interpreter) == base.name) {
-            let base = Environment { deprecated: true, updated_at: now, ..base };
-            environments::update(&mut tx, &base).await?;
+            deprecate(&mut tx, base, true).await?;
         }
     }
     Ok(tx.commit().await?)
+}
+
+/// Says of a base environment, and of those that users made on top of it, whether it is deprecated.
+async fn deprecate(tx: &mut Tx, base: Environment, deprecated: bool) -> Result<()> {
+    let mut concerned = environments::on_top_of(&mut *tx, base.id).await?;
+    concerned.retain(|it| !it.implicit);
+    concerned.push(base);
+    for environment in concerned {
+        let environment = Environment { deprecated, updated_at: Timestamp::now(), ..environment };
+        environments::update(tx, &environment).await?;
+    }
+    Ok(())
 }
 
 fn base_environment(name: String, interpreter: &Interpreter) -> Environment {

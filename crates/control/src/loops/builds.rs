@@ -87,6 +87,9 @@ async fn environment_failure(control: &Control, revision: &Revision) -> Result<O
     let build = environment_builds::get(control.store(), id).await?;
     Ok(match build {
         Some(build) if build.status == BuildStatus::Success => None,
+        Some(build) if build.status == BuildStatus::Cancelled => {
+            Some("The build of the environment was cancelled; rebuild the revision".into())
+        }
         Some(build) => Some(build.error_message.unwrap_or_else(|| "The environment could not be built".into())),
         None => Some("The environment of the revision was deleted".into()),
     })
@@ -147,7 +150,8 @@ async fn finish(control: &Control, mut revision: Revision, outcome: Result<Looke
             revision.status = BuildStatus::Success;
             revision.has_request_method = Some(looked.has_request);
             revision.has_requests_method = Some(looked.has_requests);
-            if latest || version.active_revision_id.is_none() {
+            // One that serves already was built again for what its environment stands on.
+            if latest || version.active_revision_id.is_none_or(|active| active == revision.id) {
                 version.active_revision_id = Some(revision.id);
                 version.active_environment_id = Some(revision.environment_id);
                 version.active_build_id = revision.environment_build_id;

@@ -10,11 +10,12 @@ use modelyard_store::logs::{Level, LogLabels, LogLine};
 use modelyard_store::{Environment, EnvironmentBuild, EnvironmentRevision};
 use modelyard_types::revisions::BuildStatus;
 use modelyard_types::versions::VersionStatus;
-use modelyard_types::{Error, Kind, ProjectId, Result, Timestamp};
+use modelyard_types::{EnvironmentBuildId, Error, Kind, ProjectId, Result, Timestamp};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::caught;
-use crate::environments::TAG;
+use crate::environments::{REBUILD, TAG};
 use crate::{Control, Inner};
 
 /// How often to look without a nudge.
@@ -74,6 +75,17 @@ struct Target {
     environment: Environment,
     made_of: EnvironmentRevision,
     project: ProjectId,
+    below: Below,
+}
+
+/// What an environment stands on.
+enum Below {
+    /// A base environment.
+    Base,
+    /// A build of another environment, whose requirements are installed too.
+    Build(EnvironmentBuildId, String),
+    /// Another environment that has no build in use; its name.
+    NotAvailable(String),
 }
 
 async fn work(control: &Control, build: EnvironmentBuild) -> Result<()> {
@@ -81,8 +93,41 @@ async fn work(control: &Control, build: EnvironmentBuild) -> Result<()> {
         // Its environment was deleted meanwhile, and the build with it.
         return Ok(());
     };
-    let outcome = make(control, &build, &target).await;
+    // It ends when the server stops, too.
+    let called_off = control.0.loops.stop().child_token();
+    let outcome = {
+        let mut making = make(control, &build, &target, &called_off);
+        tokio::select! {
+            outcome = &mut making => outcome,
+            () = until_called_off(control, &build) => {
+                called_off.cancel();
+                // The processes of the build have ended when this has.
+                making.await
+            }
+        }
+    };
     finish(control, build, &target, outcome).await
+}
+
+/// Waits until a build is no longer this server's to make: it was called off, its environment deleted, or another server
+/// has it, on whichever server that was done.
+async fn until_called_off(control: &Control, build: &EnvironmentBuild) {
+    loop {
+        // From here on, so that no nudge is missed while the row is read.
+        let nudged = control.0.nudges.called_off.notified();
+        match builds::get(control.store(), build.id).await {
+            Ok(Some(present)) if is_same_work(&present, build) => {}
+            Ok(_) => return,
+            Err(cause) => tracing::warn!(%cause, build = %build.id, "a build cannot be looked at; trying again"),
+        }
+        let _ = tokio::time::timeout(PAUSE, nudged).await;
+    }
+}
+
+/// Whether a build still is what was taken up, by whoever took it up.
+fn is_same_work(present: &EnvironmentBuild, taken: &EnvironmentBuild) -> bool {
+    let work = |it: &EnvironmentBuild| (it.status, it.server_id, it.life);
+    work(present) == work(taken)
 }
 
 async fn target(control: &Control, build: &EnvironmentBuild) -> Result<Option<Target>> {
@@ -90,7 +135,21 @@ async fn target(control: &Control, build: &EnvironmentBuild) -> Result<Option<Ta
     let Some(tag) = tags::get(control.store(), made_of.tag_id).await? else { return Ok(None) };
     let Some(environment) = environments::get(control.store(), tag.environment_id).await? else { return Ok(None) };
     let Some(project) = environment.project_id else { return Ok(None) };
-    Ok(Some(Target { environment, made_of, project }))
+    let below = below(control, &environment).await?;
+    Ok(Some(Target { environment, made_of, project, below }))
+}
+
+async fn below(control: &Control, environment: &Environment) -> Result<Below> {
+    let Some(id) = environment.base_environment_id else { return Ok(Below::Base) };
+    let base = environments::get(control.store(), id).await?.ok_or(Error::NotFound(Kind::Environment))?;
+    if base.system {
+        return Ok(Below::Base);
+    }
+    let tag = tags::get_by_name(control.store(), base.id, TAG).await?;
+    let Some(id) = tag.and_then(|tag| tag.active_build_id) else { return Ok(Below::NotAvailable(base.name)) };
+    let build = builds::get(control.store(), id).await?.ok_or(Error::NotFound(Kind::Build))?;
+    let made_of = environment_revisions::get(control.store(), build.revision_id).await?;
+    Ok(Below::Build(id, made_of.ok_or(Error::NotFound(Kind::Revision))?.requirements))
 }
 
 type Made = Result<modelyard_runner::environments::Environment, String>;
@@ -99,25 +158,35 @@ fn make<'a>(
     control: &'a Control,
     build: &'a EnvironmentBuild,
     target: &'a Target,
+    called_off: &'a CancellationToken,
 ) -> Pin<Box<dyn Future<Output = Made> + Send + 'a>> {
-    Box::pin(try_make(control, build, target))
+    Box::pin(try_make(control, build, target, called_off))
 }
 
-async fn try_make(control: &Control, build: &EnvironmentBuild, target: &Target) -> Made {
+async fn try_make(
+    control: &Control,
+    build: &EnvironmentBuild,
+    target: &Target,
+    called_off: &CancellationToken,
+) -> Made {
+    let requirements = requirements_of(control, build, target)?;
     let settings = control.settings();
-    let builder = settings.builder().await?;
+    let builder = tokio::select! {
+        builder = settings.builder() => builder?,
+        () = called_off.cancelled() => return Err(BuildError::Cancelled.to_string()),
+    };
     let interpreter =
         settings.interpreters.iter().find(|it| it.minor == target.environment.interpreter).ok_or_else(|| {
             format!("Python {} is no longer installed on this server", target.environment.interpreter)
         })?;
     let log = |line: &str| log(control, build, target, Level::Info, line);
     let spec = Spec {
-        requirements: &target.made_of.requirements,
+        requirements: &requirements,
         interpreter,
         scope: &target.project.to_string(),
-        refresh: build.build_trigger == "Rebuild triggered",
+        refresh: build.build_trigger == REBUILD,
     };
-    builder.build(&spec, &log, control.0.loops.stop()).await.map_err(|error| match error {
+    builder.build(&spec, &log, called_off).await.map_err(|error| match error {
         BuildError::Io(cause) => {
             tracing::error!(%cause, build = %build.id, "an environment could not be built");
             "The environment could not be built: the server failed. See the server's log for details.".to_owned()
@@ -140,13 +209,15 @@ async fn finish(control: &Control, mut build: EnvironmentBuild, target: &Target,
     }
     let mut tx = control.store().begin().await?;
     let Some(mut tag) = tags::lock(&mut tx, target.made_of.tag_id).await? else { return Ok(()) };
-    let work = |it: &EnvironmentBuild| (it.status, it.server_id, it.life);
     let present = builds::lock(&mut tx, build.id).await?;
-    if present.is_none_or(|present| work(&present) != work(&build)) {
-        // A server that held this one for dead took it over.
+    if present.is_none_or(|present| !is_same_work(&present, &build)) {
+        // It was called off, or a server that held this one for dead took it over.
         return Ok(());
     }
     build.finished_at = Some(Timestamp::now());
+    if let Below::Build(below, _) = &target.below {
+        build.base_build_id = Some(*below);
+    }
     match outcome {
         Ok(environment) => {
             build.status = BuildStatus::Success;
@@ -172,7 +243,43 @@ async fn finish(control: &Control, mut build: EnvironmentBuild, target: &Target,
     if !builds::update(&mut tx, &build).await? {
         return Err(Error::NotFound(Kind::Build));
     }
-    control.commit(tx, Some(target.project)).await
+    control.commit(tx, Some(target.project)).await?;
+    control.0.nudges.environment_changes.notify_one();
+    Ok(())
+}
+
+/// What is to be installed: the requirements of the environment, and below them those of the one it stands on.
+fn requirements_of(control: &Control, build: &EnvironmentBuild, target: &Target) -> Result<String, String> {
+    let own = &target.made_of.requirements;
+    for file in target.made_of.dependency_files.iter().flatten() {
+        match file.name.as_str() {
+            "environment.yaml" => {
+                log(control, build, target, Level::Info, "The file environment.yaml is passed over");
+            }
+            "ubiops.yaml" if asks_for_something(&file.content) => {
+                return Err("The file ubiops.yaml is not supported yet; remove it, or leave it empty".into());
+            }
+            "install_packages.R" | "renv.lock" => {
+                return Err(format!("The file {} is for R, which is not offered; remove it", file.name));
+            }
+            _ => {}
+        }
+    }
+    let files = target.made_of.dependency_files.as_deref();
+    if files.is_some_and(|files| !files.iter().any(|it| it.name == "requirements.txt" || it.name == "ubiops.yaml")) {
+        return Err("Could not find the requirements file".into());
+    }
+    match &target.below {
+        Below::Base => Ok(own.clone()),
+        // Own lines first, so that what is told of a line names it as its writer knows it.
+        Below::Build(_, below) => Ok(format!("{own}\n{below}")),
+        Below::NotAvailable(name) => Err(format!("Environment '{name}' is not available")),
+    }
+}
+
+/// Whether a YAML file has more than comments.
+fn asks_for_something(yaml: &str) -> bool {
+    yaml.lines().map(str::trim).any(|line| !line.is_empty() && line != "---" && !line.starts_with('#'))
 }
 
 fn log(control: &Control, build: &EnvironmentBuild, target: &Target, level: Level, text: &str) {
@@ -185,6 +292,9 @@ fn log(control: &Control, build: &EnvironmentBuild, target: &Target, level: Leve
     let at_ns = Timestamp::now().0 * 1_000;
     control.log_sink().push(LogLine { project_id: target.project, at_ns, level, text: text.to_owned(), labels });
 }
+
+#[cfg(test)]
+mod tests;
 
 /// Takes the next build and ends it; false when there is none.
 #[cfg(test)]

@@ -4,6 +4,8 @@
 mod builds;
 mod cleaning;
 mod environment_builds;
+mod environment_changes;
+mod environment_files;
 mod feeding;
 mod giving_up;
 mod heartbeat;
@@ -126,6 +128,9 @@ pub(crate) fn start(control: &Control) {
     inner.loops.keep("builds", move || builds::run(it.clone()));
     let it = control.clone();
     inner.loops.keep("environment builds", move || environment_builds::run(it.clone()));
+    let it = control.clone();
+    inner.loops.keep("environment changes", move || environment_changes::run(it.clone()));
+    every(&inner, "environment files", Duration::from_secs(600), environment_files::step);
 }
 
 async fn tell_of_room(control: Arc<Inner>) -> Result<()> {
@@ -163,7 +168,7 @@ pub(crate) async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T
 }
 
 #[cfg(test)]
-pub(crate) use builds::tests::build_all;
+pub(crate) use builds::tests::{build_all, work_on_next};
 
 /// Single steps of the loops, for tests that say when.
 #[cfg(test)]
@@ -192,6 +197,11 @@ pub(crate) mod single {
     /// Hears of what was called off through other servers.
     pub(crate) async fn cancelled_elsewhere(control: &Control) {
         feeding::cancelled_elsewhere(control.0.clone()).await.expect("the database answers");
+    }
+
+    /// Brings versions onto the newest builds of their environments.
+    pub(crate) async fn follow_environments(control: &Control) {
+        environment_changes::step(control).await.expect("the database answers");
     }
 
     /// A step towards the end of what was given up; says whether there may be more.

@@ -86,7 +86,8 @@ pub(super) fn text(file: &File, entry: &Entry, budget: &mut Budget, limit: u64) 
     decode(&bytes).ok_or_else(|| Refusal::content(format!("The file {name} is not text in UTF-8")))
 }
 
-fn decode(bytes: &[u8]) -> Option<String> {
+/// Bytes as text.
+pub(super) fn decode(bytes: &[u8]) -> Option<String> {
     let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, rest) = bytes.as_chunks::<2>();
         let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();

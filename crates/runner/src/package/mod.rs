@@ -7,6 +7,7 @@
 
 mod contents;
 mod directory;
+mod environment;
 mod extract;
 mod layout;
 mod names;
@@ -28,6 +29,7 @@ use std::{fs::File, io, path::Path};
 
 use sha2::{Digest, Sha256};
 
+pub use environment::inspect_environment;
 pub use extract::extract;
 pub(crate) use extract::extract_one;
 

@@ -115,6 +115,8 @@ settings! {
     package_size_limit: Size = "2 GB";
     /// The most that a deployment package may unpack to.
     package_unpacked_limit: Size = "8 GB";
+    /// How long uploaded files of environments are kept that are neither in use nor the last of their environment.
+    environment_file_retention: Period = "28 days";
     /// How many connections are open at once; more wait.
     connection_limit: u32 = "10000";
     /// How long a client may take to send the head of a request, counted from its connection or from the answer before;

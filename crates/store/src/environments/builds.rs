@@ -28,6 +28,8 @@ row! {
         pub size: Option<i64>,
         /// The folder that came out, named by its content.
         pub content_key: Option<String>,
+        /// The build of the environment below that it was made on top of; nothing on top of a base environment.
+        pub base_build_id: Option<EnvironmentBuildId>,
         /// The server that works on it.
         pub server_id: Option<ServerId>,
         /// The life of that server.
@@ -54,16 +56,24 @@ statements! {
     CONTENT_KEYS = "SELECT DISTINCT content_key FROM environment_builds WHERE content_key IS NOT NULL";
     UPDATE = "UPDATE environment_builds SET ", EnvironmentBuild::ASSIGNMENTS, " WHERE id = $1";
     CLAIM_LITE = "UPDATE environment_builds SET status = 'building', server_id = $1, life = $2, started_at = $3
-        WHERE id = (SELECT id FROM environment_builds WHERE status = 'queued' ORDER BY id LIMIT 1)
+        WHERE id = (SELECT id FROM environment_builds ", READY, ")
         RETURNING ", EnvironmentBuild::COLUMNS;
     CLAIM_PG = "UPDATE environment_builds SET status = 'building', server_id = $1, life = $2, started_at = $3
-        WHERE id = (SELECT id FROM environment_builds WHERE status = 'queued' ORDER BY id LIMIT 1
-            FOR UPDATE SKIP LOCKED)
+        WHERE id = (SELECT id FROM environment_builds ", READY, " FOR UPDATE SKIP LOCKED)
         RETURNING ", EnvironmentBuild::COLUMNS;
     REQUEUE = "UPDATE environment_builds SET status = 'queued', server_id = NULL, life = NULL, started_at = NULL
         WHERE status = 'building' AND ((server_id = $1 AND life < $2)
             OR server_id IN (SELECT id FROM servers WHERE heartbeat_at < $3))";
 }
+
+/// Queued, and not waiting for the first build of the environment below.
+const READY: &str = "WHERE status = 'queued' AND NOT EXISTS (
+        SELECT 1 FROM environment_revisions
+        JOIN environment_tags ON environment_tags.id = environment_revisions.tag_id
+        JOIN environments ON environments.id = environment_tags.environment_id
+        JOIN environment_tags AS below ON below.environment_id = environments.base_environment_id
+        WHERE environment_revisions.id = environment_builds.revision_id AND below.status = 'building')
+    ORDER BY id LIMIT 1";
 
 /// Adds a build; refused when the revision is gone.
 pub async fn insert(tx: &mut Tx, build: &EnvironmentBuild) -> Result<()> {
@@ -101,7 +111,7 @@ pub async fn update(tx: &mut Tx, build: &EnvironmentBuild) -> Result<bool> {
     Ok(tx.run(UPDATE, build.values()).await? == 1)
 }
 
-/// Takes the oldest queued build; it is `building` then.
+/// Takes the oldest queued build that can be made; it is `building` then.
 pub async fn next_queued(tx: &mut Tx, life: Life, now: Timestamp) -> Result<Option<EnvironmentBuild>> {
     let text = tx.text(CLAIM_LITE, CLAIM_PG);
     tx.first(text, values![life.server, life.number, now]).await

@@ -1,6 +1,7 @@
 //! Environments: an interpreter and what is installed for it. Their tags, revisions and builds have files of their own.
 
 pub mod builds;
+pub mod outdated;
 pub mod revisions;
 pub mod tags;
 
@@ -64,6 +65,7 @@ statements! {
         WHERE (project_id = $1 OR project_id IS NULL) AND name = $2 ORDER BY (project_id IS NULL) LIMIT 1";
     LIST = "SELECT ", Environment::COLUMNS, " FROM environments WHERE project_id = $1 ORDER BY name";
     LIST_BASE = "SELECT ", Environment::COLUMNS, " FROM environments WHERE project_id IS NULL ORDER BY name";
+    ON_TOP = "SELECT ", Environment::COLUMNS, " FROM environments WHERE base_environment_id = $1 ORDER BY id";
     UPDATE = "UPDATE environments SET ", Environment::ASSIGNMENTS, " WHERE id = $1";
     DELETE = "DELETE FROM environments WHERE id = $1";
 }
@@ -76,6 +78,16 @@ pub async fn insert(tx: &mut Tx, environment: &Environment) -> Result<()> {
 /// The environment of an id.
 pub async fn get(on: impl Source<'_>, id: EnvironmentId) -> Result<Option<Environment>> {
     on.first(GET, values![id]).await
+}
+
+/// The environment of an id, kept from other changes until the transaction has ended.
+pub async fn lock(tx: &mut Tx, id: EnvironmentId) -> Result<Option<Environment>> {
+    tx.locked(GET, values![id]).await
+}
+
+/// The environments that build on one.
+pub async fn on_top_of(on: impl Source<'_>, id: EnvironmentId) -> Result<Vec<Environment>> {
+    on.all(ON_TOP, values![id]).await
 }
 
 /// The environment of a name: the project's, else the base environment.

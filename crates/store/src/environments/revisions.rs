@@ -1,6 +1,7 @@
 //! Revisions of environment tags: the dependency files to install.
 
 use modelyard_types::Timestamp;
+use modelyard_types::environments::EnvironmentBuildDependency;
 use modelyard_types::ids::{EnvironmentRevisionId, TagId};
 
 use crate::db::Source;
@@ -22,8 +23,12 @@ row! {
         pub created_by: String,
         /// The object that holds the uploaded file, when there is one.
         pub package_key: Option<String>,
+        /// The name of that file.
+        pub file_name: Option<String>,
         /// The content of `requirements.txt`.
         pub requirements: String,
+        /// The dependency files in the uploaded file; nothing for what a deployment package asked for.
+        pub dependency_files: Option<Vec<EnvironmentBuildDependency>>,
         /// Whether its file is no longer stored.
         pub expired: bool,
     }
@@ -34,6 +39,14 @@ statements! {
         ") VALUES (", EnvironmentRevision::MARKS, ")";
     GET = "SELECT ", EnvironmentRevision::COLUMNS, " FROM environment_revisions WHERE id = $1";
     LIST = "SELECT ", EnvironmentRevision::COLUMNS, " FROM environment_revisions WHERE tag_id = $1 ORDER BY id DESC";
+    EXPIRABLE = "SELECT environment_revisions.id FROM environment_revisions
+        JOIN environment_tags ON environment_tags.id = environment_revisions.tag_id
+        WHERE package_key IS NOT NULL AND environment_revisions.created_at < $1
+            AND (active_revision_id IS NULL OR active_revision_id <> environment_revisions.id)
+            AND (latest_revision_id IS NULL OR latest_revision_id <> environment_revisions.id)
+            AND NOT EXISTS (SELECT 1 FROM environment_builds
+                WHERE revision_id = environment_revisions.id AND status IN ('queued', 'building'))
+        ORDER BY environment_revisions.id LIMIT $2";
     UPDATE = "UPDATE environment_revisions SET ", EnvironmentRevision::ASSIGNMENTS, " WHERE id = $1";
 }
 
@@ -45,6 +58,17 @@ pub async fn insert(tx: &mut Tx, revision: &EnvironmentRevision) -> Result<()> {
 /// The revision of an id.
 pub async fn get(on: impl Source<'_>, id: EnvironmentRevisionId) -> Result<Option<EnvironmentRevision>> {
     on.first(GET, values![id]).await
+}
+
+/// The revision of an id, kept from other changes until the transaction has ended.
+pub async fn lock(tx: &mut Tx, id: EnvironmentRevisionId) -> Result<Option<EnvironmentRevision>> {
+    tx.locked(GET, values![id]).await
+}
+
+/// Revisions made before a time whose files are stored, but for those that are in use, the last, or being built.
+pub async fn expirable(on: impl Source<'_>, before: Timestamp, limit: i64) -> Result<Vec<EnvironmentRevisionId>> {
+    let ids: Vec<(EnvironmentRevisionId,)> = on.all(EXPIRABLE, values![before, limit]).await?;
+    Ok(ids.into_iter().map(|(id,)| id).collect())
 }
 
 /// The revisions of a tag, newest first.

@@ -3,6 +3,7 @@
 use modelyard_store::*;
 use modelyard_testkit::postgres::{Database, PrivatePostgres};
 use modelyard_types::Timestamp;
+use modelyard_types::environments::EnvironmentBuildDependency;
 use modelyard_types::fields::PayloadType;
 use modelyard_types::ids::*;
 use modelyard_types::instance_type_groups::Member;
@@ -168,7 +169,12 @@ pub fn environment_revision(tag: &Tag) -> EnvironmentRevision {
         created_at: Timestamp::now(),
         created_by: "ada@example.org".into(),
         package_key: Some("objects/requirements".into()),
+        file_name: Some("requirements.zip".into()),
         requirements: "numpy==2.0\n".into(),
+        dependency_files: Some(vec![EnvironmentBuildDependency {
+            name: "requirements.txt".into(),
+            content: "numpy==2.0\n".into(),
+        }]),
         expired: false,
     }
 }
@@ -182,6 +188,7 @@ pub fn build(revision: &EnvironmentRevision) -> EnvironmentBuild {
         build_trigger: "Environment file upload".into(),
         size: None,
         content_key: None,
+        base_build_id: None,
         server_id: None,
         life: None,
         created_at: Timestamp::now(),

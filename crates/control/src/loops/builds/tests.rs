@@ -18,6 +18,12 @@ pub(crate) async fn build_all(control: &Control) {
     }
 }
 
+/// Does what there is to do with the next revision.
+pub(crate) async fn work_on_next(control: &Control) {
+    let revision = claim(control).await.unwrap().unwrap();
+    work(control, revision).await.unwrap();
+}
+
 fn looked() -> Looked {
     Looked { has_request: true, has_requests: false }
 }

@@ -1,4 +1,4 @@
-//! Environments: those that are there, and those that requirements make.
+//! Environments that are there, and those that requirements of packages make.
 
 use crate::kit::package::packed;
 use crate::kit::*;
