@@ -33,4 +33,5 @@ mod stopping;
 mod stream;
 mod stuck;
 mod user_code;
+mod variables;
 mod versions;

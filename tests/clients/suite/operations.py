@@ -47,8 +47,13 @@ INSTANCES = (
     "project_instances_get",
     "project_instances_update",
 )
+VARIABLES = tuple(
+    f"{level}_environment_variables_{verb}"
+    for level in ("project", "deployment", "deployment_version")
+    for verb in ("list", "create", "get", "update", "delete")
+) + ("deployment_environment_variables_copy", "deployment_version_environment_variables_copy")
 
 
 def left_out() -> typing.List[str]:
     """Those that this release has and no test used."""
-    return [name for name in REQUESTS + INSTANCES if hasattr(ubiops.CoreApi, name) and name not in Watched.used]
+    return [name for name in REQUESTS + INSTANCES + VARIABLES if hasattr(ubiops.CoreApi, name) and name not in Watched.used]

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use modelyard_runner::environments::{BuildError, Spec};
+use modelyard_runner::environments::{BuildError, Given, Spec};
 use modelyard_store::environments::{self, builds, revisions as environment_revisions, tags};
 use modelyard_store::logs::{Level, LogLabels, LogLine};
 use modelyard_store::{Environment, EnvironmentBuild, EnvironmentRevision};
@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::caught;
 use crate::environments::TAG;
+use crate::variables::Masks;
 use crate::{Control, Inner};
 
 /// How often to look without a nudge.
@@ -74,6 +75,10 @@ struct Target {
     environment: Environment,
     made_of: EnvironmentRevision,
     project: ProjectId,
+    /// The variables of its builds, or why they cannot be had.
+    given: Result<Given, String>,
+    /// Hides the secrets that a build may come across.
+    masks: Masks,
 }
 
 async fn work(control: &Control, build: EnvironmentBuild) -> Result<()> {
@@ -90,7 +95,8 @@ async fn target(control: &Control, build: &EnvironmentBuild) -> Result<Option<Ta
     let Some(tag) = tags::get(control.store(), made_of.tag_id).await? else { return Ok(None) };
     let Some(environment) = environments::get(control.store(), tag.environment_id).await? else { return Ok(None) };
     let Some(project) = environment.project_id else { return Ok(None) };
-    Ok(Some(Target { environment, made_of, project }))
+    let (given, masks) = control.0.variables_of_build(project, tag.id).await;
+    Ok(Some(Target { environment, made_of, project, given, masks }))
 }
 
 type Made = Result<modelyard_runner::environments::Environment, String>;
@@ -116,6 +122,7 @@ async fn try_make(control: &Control, build: &EnvironmentBuild, target: &Target) 
         interpreter,
         scope: &target.project.to_string(),
         refresh: build.build_trigger == "Rebuild triggered",
+        given: target.given.as_ref().map_err(Clone::clone)?,
     };
     builder.build(&spec, &log, control.0.loops.stop()).await.map_err(|error| match error {
         BuildError::Io(cause) => {
@@ -131,6 +138,7 @@ async fn finish(control: &Control, mut build: EnvironmentBuild, target: &Target,
         // The server is stopping; the next life takes it up.
         return Ok(());
     }
+    let outcome = outcome.map_err(|message| target.masks.hidden(message));
     match &outcome {
         Ok(environment) => {
             let how = if environment.reused { "was there already" } else { "is built" };
@@ -182,8 +190,8 @@ fn log(control: &Control, build: &EnvironmentBuild, target: &Target, level: Leve
         environment_tag: Some(TAG.to_owned()),
         ..LogLabels::default()
     };
-    let at_ns = Timestamp::now().0 * 1_000;
-    control.log_sink().push(LogLine { project_id: target.project, at_ns, level, text: text.to_owned(), labels });
+    let (at_ns, text) = (Timestamp::now().0 * 1_000, target.masks.hide(text).into_owned());
+    control.log_sink().push(LogLine { project_id: target.project, at_ns, level, text, labels });
 }
 
 /// Takes the next build and ends it; false when there is none.
