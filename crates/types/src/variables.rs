@@ -123,8 +123,42 @@ pub struct SecretFlag(pub bool);
 
 impl<'de> Deserialize<'de> for SecretFlag {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        bool::deserialize(from).map(Self).map_err(|_| de::Error::custom("The field must be true or false"))
+        struct Flag;
+
+        impl Visitor<'_> for Flag {
+            type Value = SecretFlag;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a boolean")
+            }
+
+            fn visit_bool<E: de::Error>(self, flag: bool) -> Result<SecretFlag, E> {
+                Ok(SecretFlag(flag))
+            }
+
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretFlag, E> {
+                Err(not_a_flag())
+            }
+
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<SecretFlag, E> {
+                Err(not_a_flag())
+            }
+
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<SecretFlag, E> {
+                Err(not_a_flag())
+            }
+
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<SecretFlag, E> {
+                Err(not_a_flag())
+            }
+        }
+
+        from.deserialize_any(Flag)
     }
+}
+
+fn not_a_flag<E: de::Error>() -> E {
+    E::custom("The field must be true or false")
 }
 
 /// The body of the operations that create an environment variable or secret.

@@ -18,7 +18,7 @@ both! {
             (json!({ "name": "A", "value": "x" }), "The field 'secret' is missing"),
             (json!({ "name": "A", "value": "x", "secret": false, "level": 1 }), "The field 'level' is not known here"),
             (json!({ "name": "A", "value": "x", "secret": "hunter2" }), "secret: The field must be true or false"),
-            (json!({ "name": "A", "value": "x", "secret": null }), "secret: The field must be true or false"),
+            (json!({ "name": "A", "value": "x", "secret": null }), "The field 'secret' must be true or false, but got null"),
             (with(json!(""), json!("x")), "name: The name must not be empty"),
             (with(json!("A-B"), json!("x")), "name: The name 'A-B' is not valid: use letters, digits and underscores, beginning with a letter and not ending with an underscore"),
             (with(json!("_A"), json!("x")), "name: The name '_A' is not valid: use letters, digits and underscores, beginning with a letter and not ending with an underscore"),
