@@ -34,4 +34,5 @@ mod stopping;
 mod stream;
 mod stuck;
 mod user_code;
+mod variables;
 mod versions;

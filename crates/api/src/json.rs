@@ -17,6 +17,9 @@ use modelyard_types::organizations::{OrganizationCreate, OrganizationUpdate};
 use modelyard_types::projects::{ProjectCreate, ProjectUpdate};
 use modelyard_types::requests::DeploymentRequestUpdate;
 use modelyard_types::revisions::BuildUpdate;
+use modelyard_types::variables::{
+    EnvironmentSecretCopy, EnvironmentVariableCopy, EnvironmentVariableCreate, EnvironmentVariableUpdate,
+};
 use modelyard_types::versions::{DeploymentVersionCreate, DeploymentVersionUpdate};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -49,9 +52,10 @@ macro_rules! checked {
 }
 checked! {
     DeploymentCreate, DeploymentUpdate, DeploymentVersionCreate, DeploymentVersionUpdate, DeploymentRequestUpdate,
-    InstanceUpdate, EnvironmentCreate, EnvironmentUpdate, EnvironmentBuildUpdate, BuildUpdate;
+    InstanceUpdate, EnvironmentCreate, EnvironmentUpdate, EnvironmentBuildUpdate, BuildUpdate, EnvironmentVariableCreate,
+    EnvironmentVariableUpdate;
     InstanceTypeGroupCreate, InstanceTypeGroupUpdate, OrganizationCreate, OrganizationUpdate, ProjectCreate, ProjectUpdate,
-    ProjectNetworkUpdate, LogsCreate
+    ProjectNetworkUpdate, LogsCreate, EnvironmentVariableCopy, EnvironmentSecretCopy
 }
 
 /// A JSON body that was checked, or a JSON answer. Whatever the content type says, the body is read as JSON.

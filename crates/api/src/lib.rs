@@ -32,6 +32,7 @@ mod revisions;
 pub mod routing;
 mod service;
 mod users;
+mod variables;
 mod versions;
 mod walls;
 mod words;
@@ -90,6 +91,7 @@ fn operations() -> Operations {
     deployments::add(&mut all);
     versions::add(&mut all);
     revisions::add(&mut all);
+    variables::add(&mut all);
     builds::add(&mut all);
     instances::add(&mut all);
     environments::add(&mut all);

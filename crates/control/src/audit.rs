@@ -70,6 +70,11 @@ impl Changes {
         }
     }
 
+    /// Notes that an attribute changed whose values are nobody's business.
+    pub(crate) fn name(&mut self, what: &str) {
+        self.0.push(what.to_owned());
+    }
+
     /// Notes a JSON-like attribute when it changed.
     pub(crate) fn note_json<T: serde::Serialize>(&mut self, what: &str, from: &T, to: &T) {
         // Our own types always serialize.

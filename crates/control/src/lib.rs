@@ -20,9 +20,11 @@ mod projects;
 mod requests;
 mod revisions;
 mod running;
+pub mod secrets;
 pub mod settings;
 #[cfg(test)]
 mod testing;
+mod variables;
 mod versions;
 
 use std::sync::Arc;
@@ -48,6 +50,7 @@ pub use requests::{
 };
 use running::Fleet;
 pub use settings::Settings;
+pub use variables::{Level, VariableScope};
 
 /// How long a server that stops waits for its last writes.
 const LAST_WRITES: Duration = Duration::from_secs(30);
@@ -127,6 +130,7 @@ impl Control {
     async fn prepare(settings: Settings, store: Store, logs: LogStore, objects: Objects) -> Result<Self> {
         std::fs::create_dir_all(&settings.packages)
             .map_err(|cause| Error::internal("making the folder of packages", cause))?;
+        variables::take_up_keys(&store, &settings.keys).await?;
         environments::reconcile_base(&store, &settings.interpreters).await?;
         loops::take_over(&store, settings.life).await?;
         let nudges = Nudges::default();

@@ -16,9 +16,6 @@ use crate::audit::{self, Place};
 use crate::environments;
 use crate::versions::{lock_deployment, lock_version, status_while_building};
 
-/// The main file of a package, unless the version says otherwise.
-const MAIN_FILE: &str = "deployment";
-
 impl Control {
     /// Takes an uploaded package as the next revision of a version. A bad package is refused and nothing is kept.
     pub async fn upload_revision(
@@ -30,7 +27,8 @@ impl Control {
         staged: Staged,
         file_name: &str,
     ) -> Result<Revision> {
-        let package = self.inspect(staged.path()).await?;
+        let main_file = self.main_file_of(project, deployment, version).await?;
+        let package = self.inspect(staged.path(), &main_file).await?;
         let size = i64::try_from(staged.size()).unwrap_or(i64::MAX);
         let key = self.objects().keep(staged).await?;
         let source = Code { key: key.clone(), size, package, file_name: file_name.to_owned(), copied_from: None };
@@ -63,7 +61,8 @@ impl Control {
         let latest = source.active_revision_id.or(source.latest_revision_id);
         let latest = latest.ok_or_else(|| Error::Invalid(format!("version '{source_version}' has no code to copy")))?;
         let revision = revisions::get(self.store(), latest).await?.ok_or(Error::NotFound(Kind::Revision))?;
-        let package = self.inspect(&self.objects().path(&revision.package_key)).await?;
+        let main_file = self.main_file_of(project, deployment, version).await?;
+        let package = self.inspect(&self.objects().path(&revision.package_key), &main_file).await?;
         let (key, size, file_name) = (revision.package_key, revision.package_size, revision.file_name);
         let code = Code { key, size, package, file_name, copied_from: Some(revision.id) };
         self.add_revision(by, project, deployment, version, code, "Deployment copy").await
@@ -80,7 +79,8 @@ impl Control {
     ) -> Result<Revision> {
         let old = revisions::get(self.store(), id).await?.filter(|old| old.version_id == version);
         let old = old.ok_or(Error::NotFound(Kind::Revision))?;
-        let package = self.inspect(&self.objects().path(&old.package_key)).await?;
+        let main_file = self.main_file_of(project, deployment, version).await?;
+        let package = self.inspect(&self.objects().path(&old.package_key), &main_file).await?;
         let mut tx = self.store().begin().await?;
         let parent = lock_deployment(&mut tx, project, deployment).await?;
         let mut version = lock_version(&mut tx, deployment, version).await?;
@@ -92,6 +92,7 @@ impl Control {
         environments::assign(&mut tx, &by.email, &mut version, &mut revision, requirements_of(&package), trigger)
             .await?;
         environments::requeue(&mut revision, trigger);
+        revision.main_file = package.main_file;
         revisions::update(&mut tx, &revision).await?;
         version.status = status_while_building(&version);
         version.latest_revision_id = Some(revision.id);
@@ -174,10 +175,16 @@ impl Control {
         Ok(revision)
     }
 
+    /// What the main file of a version's code is called.
+    async fn main_file_of(&self, project: ProjectId, deployment: DeploymentId, version: VersionId) -> Result<String> {
+        Ok(self.0.variables_of(project, deployment, version).await?.main_file().to_owned())
+    }
+
     /// Looks at a package; refuses a bad one with its sentence.
-    async fn inspect(&self, file: &Path) -> Result<Package> {
+    async fn inspect(&self, file: &Path, main_file: &str) -> Result<Package> {
         let (file, limits) = (file.to_owned(), self.settings().package_limits.clone());
-        let inspected = tokio::task::spawn_blocking(move || package::inspect(&file, &limits, MAIN_FILE)).await;
+        let main_file = main_file.to_owned();
+        let inspected = tokio::task::spawn_blocking(move || package::inspect(&file, &limits, &main_file)).await;
         let package = inspected
             .map_err(|cause| Error::internal("inspecting a package", cause))?
             .map_err(|refusal| Error::Invalid(refusal.to_string()))?;

@@ -13,10 +13,16 @@ use modelyard_store::Life;
 use modelyard_types::walls::WallsDetail;
 use tokio::sync::watch;
 
+use crate::secrets::Keyring;
+
 /// What a [`Control`](crate::Control) is told once.
 pub struct Settings {
     /// The present life of this server.
     pub life: Life,
+    /// The keys that secrets are encrypted with.
+    pub keys: Keyring,
+    /// The address of the API, as instances reach it.
+    pub api_url: String,
     /// Where instances run.
     pub runner: Arc<dyn Runner>,
     /// The walls around what runs there.

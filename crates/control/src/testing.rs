@@ -171,6 +171,8 @@ async fn live(folder: &TempDir, server: ServerId, store: Store, objects: Objects
     let logs = LogStore::open(logs.to_str().unwrap()).await.unwrap();
     let settings = Settings {
         life,
+        keys: crate::secrets::Keyring::new([&[7; 32]]),
+        api_url: "http://127.0.0.1:8080/v2.1".into(),
         runner: Arc::new(NoRunner),
         walls: Default::default(),
         reach: Reach::everything(),

@@ -15,7 +15,7 @@ use modelyard_types::names::ResourceName;
 use modelyard_types::{AuditEventId, OrganizationId, ProjectId, Timestamp, TokenId, UserId};
 use sha2::{Digest, Sha256};
 
-use crate::data_folder::{self, DataFolder, Key};
+use crate::data_folder::{self, DataFolder, Keys};
 use crate::{Result, StartError};
 
 /// The address of the first administrator.
@@ -23,35 +23,59 @@ pub const ADMINISTRATOR: &str = "admin@modelyard.local";
 /// The name of the first organization and the first project.
 pub const DEFAULT: &str = "default";
 
-/// Makes sure that the installation exists and that the key belongs to it. True when this was the first start.
-pub async fn ensure(folder: &DataFolder, store: &Store) -> Result<bool> {
+/// What a start finds or makes.
+pub struct Installed {
+    /// Whether this was the first start.
+    pub first: bool,
+    /// The keys that belong to the installation.
+    pub keys: Keys,
+}
+
+/// Makes sure that the installation exists and that the key belongs to it.
+pub async fn ensure(folder: &DataFolder, store: &Store) -> Result<Installed> {
     if let Some(known) = installation::get(store).await.map_err(failed)? {
-        return join(folder, store, &known.key_check).await.map(|()| false);
+        return join(folder, store, &known.key_check).await;
     }
-    let key = folder.key(false)?;
+    let keys = folder.keys(false)?;
     let token = write_token(folder)?;
-    let made = make(store, &key, &token).await;
+    let made = make(store, &keys, &token).await;
     if let Err(StoreError::Taken(_)) = made {
         // Another server of the installation was quicker.
         let known = installation::get(store).await.map_err(failed)?;
         let check = known.map(|known| known.key_check).unwrap_or_default();
-        return join(folder, store, &check).await.map(|()| false);
+        return join(folder, store, &check).await;
     }
     made.map_err(failed)?;
     publish_token(folder)?;
-    Ok(true)
+    Ok(Installed { first: true, keys })
 }
 
-/// Finds the installation there: the key has to be its own, and a token file may wait for its name.
-async fn join(folder: &DataFolder, store: &Store, key_check: &str) -> Result<()> {
-    if folder.key(true)?.check_value() != key_check {
+/// Notes which key is in use now, once nothing needs an older one.
+pub async fn note_key(store: &Store, keys: &Keys) -> Result<()> {
+    let known = installation::get(store).await.map_err(failed)?;
+    if known.is_none_or(|known| known.key_check == keys.check_value()) {
+        return Ok(());
+    }
+    let noted = async {
+        let mut tx = store.begin().await?;
+        installation::set_key_check(&mut tx, &keys.check_value()).await?;
+        tx.commit().await
+    };
+    noted.await.map_err(failed)
+}
+
+/// Finds the installation there: one of the keys has to be its own, and a token file may wait for its name.
+async fn join(folder: &DataFolder, store: &Store, key_check: &str) -> Result<Installed> {
+    let keys = folder.keys(true)?;
+    if !keys.include(key_check) {
         return Err(StartError(format!(
             "The key file in {} is not the one of the installation in the database. Put the right one back from a \
              backup, or copy it from another server of the installation.",
             folder.path().display()
         )));
     }
-    finish_token(folder, store).await
+    finish_token(folder, store).await?;
+    Ok(Installed { first: false, keys })
 }
 
 /// Gives the token file its name when its transaction was done, and removes it when it was not.
@@ -77,10 +101,10 @@ fn publish_token(folder: &DataFolder) -> Result<()> {
     data_folder::publish(&folder.admin_token()).map_err(unwritten(folder))
 }
 
-async fn make(store: &Store, key: &Key, token: &str) -> Result<(), StoreError> {
+async fn make(store: &Store, keys: &Keys, token: &str) -> Result<(), StoreError> {
     let now = Timestamp::now();
     let mut tx = store.begin().await?;
-    let made = installation::Installation { key_check: key.check_value(), created_at: now };
+    let made = installation::Installation { key_check: keys.check_value(), created_at: now };
     installation::insert(&mut tx, &made).await?;
     // Past this line nobody else makes an installation; a name that is taken is a fault.
     make_contents(&mut tx, token, now).await.taken("the database holds things of no installation").map_err(fault)?;
@@ -220,10 +244,10 @@ mod tests {
     async fn the_first_start_makes_what_a_user_needs_and_the_next_one_leaves_it() {
         let place = place().await;
 
-        assert!(ensure(&place.folder, &place.store).await.unwrap());
+        assert!(ensure(&place.folder, &place.store).await.unwrap().first);
         assert!(token_works(&place).await);
         let token = fs::read_to_string(place.folder.admin_token()).unwrap();
-        assert!(!ensure(&place.folder, &place.store).await.unwrap());
+        assert!(!ensure(&place.folder, &place.store).await.unwrap().first);
 
         assert_eq!(fs::read_to_string(place.folder.admin_token()).unwrap(), token);
         assert_eq!(organizations::list(&place.store).await.unwrap().len(), 1);
@@ -236,7 +260,7 @@ mod tests {
         for steps in 0..=4 {
             let place = place().await;
             // A life that ends after some of the steps of `ensure`.
-            let key = (steps >= 1).then(|| place.folder.key(false).unwrap());
+            let key = (steps >= 1).then(|| place.folder.keys(false).unwrap());
             let token = (steps >= 2).then(|| write_token(&place.folder).unwrap());
             if steps >= 3 {
                 make(&place.store, &key.unwrap(), &token.unwrap()).await.unwrap();
@@ -245,7 +269,7 @@ mod tests {
                 publish_token(&place.folder).unwrap();
             }
 
-            let first = ensure(&place.folder, &place.store).await.unwrap();
+            let first = ensure(&place.folder, &place.store).await.unwrap().first;
 
             assert_eq!(first, steps < 3, "after {steps} steps");
             assert!(token_works(&place).await, "after {steps} steps");
@@ -280,11 +304,28 @@ mod tests {
         let path = place.base.path().join("key");
 
         fs::remove_file(&path).unwrap();
-        let missing = ensure(&place.folder, &place.store).await.unwrap_err().to_string();
+        let missing = ensure(&place.folder, &place.store).await.err().unwrap().to_string();
         assert!(missing.contains("is missing") && missing.contains("backup"), "{missing}");
 
-        place.folder.key(false).unwrap();
-        let other = ensure(&place.folder, &place.store).await.unwrap_err().to_string();
+        place.folder.keys(false).unwrap();
+        let other = ensure(&place.folder, &place.store).await.err().unwrap().to_string();
         assert!(other.contains("is not the one of the installation"), "{other}");
+    }
+
+    #[tokio::test]
+    async fn a_key_can_be_replaced() {
+        let place = place().await;
+        ensure(&place.folder, &place.store).await.unwrap();
+        let path = place.base.path().join("key");
+        let (old, new) = (fs::read_to_string(&path).unwrap(), "ab".repeat(32));
+
+        fs::write(&path, format!("{new}\n{old}")).unwrap();
+        let keys = ensure(&place.folder, &place.store).await.unwrap().keys;
+        note_key(&place.store, &keys).await.unwrap();
+        fs::write(&path, new).unwrap();
+        ensure(&place.folder, &place.store).await.unwrap();
+
+        fs::write(&path, old).unwrap();
+        assert!(ensure(&place.folder, &place.store).await.is_err());
     }
 }

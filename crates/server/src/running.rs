@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use modelyard_control::Control;
+use modelyard_control::secrets::Keyring;
 use modelyard_runner::interpreters::{self, Interpreter};
 use modelyard_runner::local::{Guest, LocalRunner, LocalSettings};
 use modelyard_runner::package;
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::data_folder::DataFolder;
+use crate::first_start::Installed;
 use crate::http::{self, Front};
 use crate::settings::{RequestMemory, Settings, Size};
 use crate::{Result, StartError, first_start, host, metrics, tools, worker_files};
@@ -71,8 +73,10 @@ pub async fn start(settings: Settings) -> Result<Running> {
     let (store, runner) = (store?, runner?);
     let mut behind = JoinSet::new();
     worker_files::compile_behind(&worker, &interpreters, &mut behind);
-    let first_start = first_start::ensure(&folder, &store).await?;
+    let Installed { first: first_start, keys } = first_start::ensure(&folder, &store).await?;
     let told = modelyard_control::Settings {
+        keys: Keyring::new(keys.iter()),
+        api_url: api_url(&listener)?,
         life: begin_life(&store, server).await?,
         walls: shown(&runner, &settings),
         reach: runner.reach().clone(),
@@ -95,6 +99,7 @@ pub async fn start(settings: Settings) -> Result<Running> {
         log_retention: settings.log_retention.0,
     };
     let control = take_up_work(told, &settings, &folder, &store).await?;
+    first_start::note_key(&store, &keys).await?;
     let router = modelyard_api::router(modelyard_api::App::new(control.clone(), api_settings(&settings)));
     let front = Front::open(listener, from_instances, router, limits(&settings))?;
     let (address, grace) = (front.address, settings.shutdown_grace.0);
@@ -145,6 +150,15 @@ impl Running {
         self.control.logs().close().await;
         self.store.close().await;
     }
+}
+
+/// The address of the API for those who run on this host: one that takes all addresses takes the host's own.
+fn api_url(listener: &TcpListener) -> Result<String> {
+    let mut address = listener.local_addr().map_err(|e| StartError(format!("The listener has no address: {e}.")))?;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    Ok(format!("http://{address}/v2.1"))
 }
 
 async fn open_store(place: &str) -> Result<Store> {

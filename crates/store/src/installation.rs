@@ -21,6 +21,7 @@ row! {
 statements! {
     GET = "SELECT ", Installation::COLUMNS, " FROM installation";
     INSERT = "INSERT INTO installation (", Installation::COLUMNS, ", one_row) VALUES (", Installation::MARKS, ", 1)";
+    SET_KEY_CHECK = "UPDATE installation SET key_check = $1";
 }
 
 /// The installation, unless this is the first start.
@@ -31,4 +32,9 @@ pub async fn get(on: impl Source<'_>) -> Result<Option<Installation>> {
 /// Notes that the installation was made; refused as taken when it was made before.
 pub async fn insert(tx: &mut Tx, installation: &Installation) -> Result<()> {
     tx.run(INSERT, installation.values()).await.map(drop)
+}
+
+/// Notes that another key file belongs to this database.
+pub async fn set_key_check(tx: &mut Tx, key_check: &str) -> Result<()> {
+    tx.run(SET_KEY_CHECK, values![key_check]).await.map(drop)
 }

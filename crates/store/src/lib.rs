@@ -29,6 +29,7 @@ pub mod revisions;
 pub mod servers;
 pub mod tokens;
 pub mod users;
+pub mod variables;
 pub mod versions;
 
 use std::panic::Location;
@@ -51,6 +52,7 @@ pub use tokens::Token;
 pub use tx::Tx;
 pub use users::User;
 pub use value::{Bind, Column, Nullable, Record, Row, Type, Value};
+pub use variables::Variable;
 pub use versions::Version;
 
 use db::{Db, Durability};
@@ -63,6 +65,7 @@ const MIGRATIONS: &[migrate::Migration] = migrate::migrations![
     "store/0005_key_versions.sql",
     "store/0006_instance_type_groups.sql",
     "store/0007_environment_files.sql",
+    "store/0008_variables.sql",
     "store/0009_project_network.sql",
 ];
 
@@ -140,6 +143,7 @@ pub fn statements(postgres: bool) -> Vec<(String, String)> {
         servers::STATEMENTS,
         tokens::STATEMENTS,
         users::STATEMENTS,
+        variables::STATEMENTS,
         versions::STATEMENTS,
     ];
     let fixed = fixed.concat().into_iter().map(|(name, text)| (name.to_owned(), text.to_owned()));

@@ -263,7 +263,7 @@ macro_rules! id_columns {
 id_columns! {
     OrganizationId, ProjectId, UserId, TokenId, DeploymentId, VersionId, RevisionId, EnvironmentId, TagId,
     EnvironmentRevisionId, EnvironmentBuildId, RequestId, OutboxId, InstanceId, InstanceEventId, InstanceTypeGroupId,
-    AuditEventId, ServerId,
+    AuditEventId, ServerId, VariableId,
 }
 
 macro_rules! json_columns {

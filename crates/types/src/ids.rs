@@ -98,6 +98,8 @@ ids! {
     InstanceTypeId,
     /// A group of kinds of instances.
     InstanceTypeGroupId,
+    /// An environment variable.
+    VariableId,
     /// An audit event.
     AuditEventId,
     /// A log line.

@@ -25,6 +25,7 @@ pub mod revisions;
 pub mod service;
 pub mod time;
 pub mod users;
+pub mod variables;
 pub mod versions;
 pub mod walls;
 

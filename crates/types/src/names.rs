@@ -78,6 +78,12 @@ names! {
     VersionName: "The version", 64,
         "use lower-case letters, digits, dashes, underscores and dots, beginning with a letter",
         |text| starts_lower(text) && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_' | b'.'));
+    /// Names of environment variables.
+    VariableName: "The name", 64,
+        "use letters, digits and underscores, beginning with a letter and not ending with an underscore",
+        |text| text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
+            && !text.ends_with('_');
     /// Names of input and output fields.
     FieldName: "The field name", 64,
         "use letters, digits, dashes and underscores, beginning with a letter or digit",
@@ -121,6 +127,16 @@ mod tests {
         }
         for bad in ["", "My", "3a", "a.b", "a/b", &"a".repeat(1025)] {
             assert!(EnvironmentName::try_from(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn variable_names_keep_their_rule() {
+        for good in ["A", "a", "VERSION_ENV_VAR_1", "http_proxy", "a__b", &"a".repeat(64)] {
+            assert!(VariableName::try_from(good).is_ok(), "{good}");
+        }
+        for bad in ["", "_A", "A_", "1A", "A-B", "A B", "A=B", "A\0", "Ä", "A.B", &"a".repeat(65)] {
+            assert!(VariableName::try_from(bad).is_err(), "{bad}");
         }
     }
 

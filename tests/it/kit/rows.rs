@@ -114,6 +114,34 @@ impl TestServer {
         }
     }
 
+    /// The tables and files with this text in them, as it is: rows of PostgreSQL, bytes of all files in the data folder.
+    pub async fn rows_with(&self, text: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let place = self.database();
+        if place.starts_with("postgres") {
+            let pool = PgPool::connect(&place).await.unwrap();
+            let tables: Vec<String> = sqlx::query_scalar(TABLES[1]).fetch_all(&pool).await.unwrap();
+            let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+            for table in tables {
+                let count = format!(
+                    "SELECT count(*) FROM {table} AS it WHERE it::text LIKE '%{text}%' OR it::text LIKE '%{hex}%'"
+                );
+                let count: i64 = sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&pool).await.unwrap();
+                found.extend((count > 0).then_some(table));
+            }
+            pool.close().await;
+        }
+        let holds = |file: &String| {
+            let bytes = fs::read(file).unwrap_or_default();
+            bytes.windows(text.len()).any(|part| part == text.as_bytes())
+        };
+        let files: Vec<_> = self.files("").into_iter().filter(holds).collect();
+        // A file of SQLite and its log are one place.
+        let names = files.iter().map(|file| file.trim_end_matches("-wal").to_owned());
+        found.extend(names.collect::<std::collections::BTreeSet<_>>());
+        found
+    }
+
     /// Changes rows behind the server's back, to bring about what would take hours.
     pub async fn change(&self, statement: &str) {
         let place = self.database();

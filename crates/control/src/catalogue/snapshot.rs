@@ -119,8 +119,6 @@ pub struct Offer {
 pub struct Code {
     /// The revision.
     pub revision: RevisionId,
-    /// The file that holds the `Deployment` class.
-    pub main_file: String,
     /// Which Python, as `3.11`.
     pub interpreter: String,
     /// The name of the environment, for logs.
@@ -217,7 +215,6 @@ impl VersionSnapshot {
             let built = version.active_build_id.is_none() || content_key.is_some();
             built.then(|| Code {
                 revision: revision.id,
-                main_file: revision.main_file,
                 interpreter: environment.interpreter.clone(),
                 environment: environment.name.clone(),
                 content_key,

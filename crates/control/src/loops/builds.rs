@@ -15,6 +15,7 @@ use modelyard_types::{Error, Result, Timestamp};
 
 use super::caught;
 use crate::running::folder_of_package;
+use crate::variables::Masks;
 use crate::{Control, environments};
 
 /// How often to look without a nudge.
@@ -69,6 +70,8 @@ async fn work(control: &Control, revision: Revision) -> Result<()> {
         Some(message) => Err(message),
         None => look(control, &revision).await?,
     };
+    let masks = masks(control, &version).await;
+    let outcome = outcome.map_err(|message| masks.hidden(message));
     let (level, text) = match &outcome {
         Ok(_) => (Level::Info, "The revision is built".to_owned()),
         Err(message) => (Level::Error, message.clone()),
@@ -79,6 +82,18 @@ async fn work(control: &Control, revision: Revision) -> Result<()> {
         log(control, &deployment, &version, &revision, Level::Info, text);
     }
     finish(control, revision, outcome).await
+}
+
+/// What hides the version's secrets in what is told of its code.
+async fn masks(control: &Control, version: &Version) -> Masks {
+    let read = control.0.variables_of(version.project_id, version.deployment_id, version.id).await;
+    match read {
+        Ok(variables) => variables.masks(&[]),
+        Err(cause) => {
+            tracing::error!(%cause, version = %version.id, "the environment variables of a version cannot be read");
+            Masks::default()
+        }
+    }
 }
 
 /// Why the revision's environment could not be built, if so.

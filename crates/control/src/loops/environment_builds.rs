@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use modelyard_runner::environments::{BuildError, Spec};
+use modelyard_runner::environments::{BuildError, Given, Spec};
 use modelyard_store::environments::{self, builds, revisions as environment_revisions, tags};
 use modelyard_store::logs::{Level, LogLabels, LogLine};
 use modelyard_store::{Environment, EnvironmentBuild, EnvironmentRevision};
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::caught;
 use crate::environments::{REBUILD, TAG};
+use crate::variables::Masks;
 use crate::{Control, Inner};
 
 /// How often to look without a nudge.
@@ -76,6 +77,10 @@ struct Target {
     made_of: EnvironmentRevision,
     project: ProjectId,
     below: Below,
+    /// The variables of its builds, or why they cannot be had.
+    given: Result<Given, String>,
+    /// Hides the secrets that a build may come across.
+    masks: Masks,
 }
 
 /// What an environment stands on.
@@ -136,7 +141,8 @@ async fn target(control: &Control, build: &EnvironmentBuild) -> Result<Option<Ta
     let Some(environment) = environments::get(control.store(), tag.environment_id).await? else { return Ok(None) };
     let Some(project) = environment.project_id else { return Ok(None) };
     let below = below(control, &environment).await?;
-    Ok(Some(Target { environment, made_of, project, below }))
+    let (given, masks) = control.0.variables_of_build(project, tag.id).await;
+    Ok(Some(Target { environment, made_of, project, below, given, masks }))
 }
 
 async fn below(control: &Control, environment: &Environment) -> Result<Below> {
@@ -185,6 +191,7 @@ async fn try_make(
         interpreter,
         scope: &target.project.to_string(),
         refresh: build.build_trigger == REBUILD,
+            given: target.given.as_ref().map_err(Clone::clone)?,
     };
     builder.build(&spec, &log, called_off).await.map_err(|error| match error {
         BuildError::Io(cause) => {
@@ -200,6 +207,7 @@ async fn finish(control: &Control, mut build: EnvironmentBuild, target: &Target,
         // The server is stopping; the next life takes it up.
         return Ok(());
     }
+    let outcome = outcome.map_err(|message| target.masks.hidden(message));
     match &outcome {
         Ok(environment) => {
             let how = if environment.reused { "was there already" } else { "is built" };
@@ -289,8 +297,8 @@ fn log(control: &Control, build: &EnvironmentBuild, target: &Target, level: Leve
         environment_tag: Some(TAG.to_owned()),
         ..LogLabels::default()
     };
-    let at_ns = Timestamp::now().0 * 1_000;
-    control.log_sink().push(LogLine { project_id: target.project, at_ns, level, text: text.to_owned(), labels });
+    let (at_ns, text) = (Timestamp::now().0 * 1_000, target.masks.hide(text).into_owned());
+    control.log_sink().push(LogLine { project_id: target.project, at_ns, level, text, labels });
 }
 
 #[cfg(test)]

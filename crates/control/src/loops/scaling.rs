@@ -214,8 +214,8 @@ fn instance_load(instance: &Running, lane: &LaneLoad, now: Timestamp) -> Instanc
 fn act(control: &Arc<Inner>, action: Action) {
     match action {
         Action::Start { version, choice } => {
-            let Some((project, deployment, version)) = control.catalogue.version(version) else { return };
-            control.start_instance(&project, &deployment, &version, choice);
+            let Some(place) = control.catalogue.version(version) else { return };
+            control.start_instance(place, choice);
         }
         Action::Stop { instance, reason } => {
             control.begin_to_stop(instance, Why::Planned(reason));

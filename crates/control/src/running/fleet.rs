@@ -174,6 +174,13 @@ impl Fleet {
         Some(instance.clone())
     }
 
+    /// Whether an instance is being stopped.
+    pub(super) fn is_stopping(&self, id: InstanceId) -> bool {
+        let fleet = self.lock();
+        let mut instances = fleet.values().flat_map(|of_version| &of_version.instances);
+        instances.any(|it| it.id == id && it.phase == Phase::Stopping)
+    }
+
     /// All instances.
     pub(crate) fn all(&self) -> Vec<Running> {
         self.lock().values().flat_map(|of_version| of_version.instances.iter().cloned()).collect()

@@ -1,7 +1,7 @@
 //! An instance as its version's lane and log see it: listens to its processes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use modelyard_dispatch::{FailureKind, Lane, Outcome, SeatId};
 use modelyard_runner::process::{Ended, Listener, Process, ProcessEvent, ProcessKey};
@@ -12,6 +12,7 @@ use modelyard_types::{InstanceId, ProjectId, RequestId, Timestamp, VersionId};
 use super::seat::{Calls, ProcessSeat};
 use crate::Inner;
 use crate::instances::History;
+use crate::variables::Masks;
 
 /// What callers read when the constructor failed and said nothing for them (semantics 1.9).
 const INIT_FAILED: &str = "Failed to initialise the deployment. See the logs for details.";
@@ -25,6 +26,16 @@ pub(super) struct InstanceListener {
     pub(super) labels: LogLabels,
     pub(super) history: History,
     pub(super) places: Mutex<HashMap<u32, Place>>,
+    /// What it was given and must not tell; nothing as long as it was given nothing.
+    pub(super) confided: OnceLock<Confided>,
+}
+
+/// What an instance was given and nobody may read in what it says.
+pub(super) struct Confided {
+    /// Its secrets.
+    pub(super) masks: Masks,
+    /// By what its own token is known.
+    pub(super) token: [u8; 32],
 }
 
 /// A process of the instance.
@@ -37,6 +48,14 @@ impl InstanceListener {
     /// The seats of its processes.
     pub(super) fn seats(&self) -> Vec<SeatId> {
         self.places().values().map(|place| place.seat).collect()
+    }
+
+    /// What user code says, with the secrets it knows hidden.
+    fn hidden(&self, text: String) -> String {
+        match self.confided.get() {
+            Some(confided) => confided.masks.hidden(text),
+            None => text,
+        }
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<u32, Place>> {
@@ -62,6 +81,19 @@ impl InstanceListener {
         let Some((seat, calls)) = self.place(from) else { return };
         calls.end(ticket);
         self.lane.finished(seat, ticket, outcome);
+    }
+
+    fn failed(&self, error: CallError) -> Outcome {
+        let kind = match error.kind {
+            ErrorKind::Exception => FailureKind::Exception,
+            ErrorKind::Output => FailureKind::Output,
+            ErrorKind::Input => FailureKind::Input,
+            ErrorKind::Cancelled => FailureKind::Cancelled,
+            ErrorKind::Internal => FailureKind::Internal,
+        };
+        let (message, public) =
+            (self.hidden(error.message), error.public_error_message.map(|public| self.hidden(public)));
+        Outcome::Failed { message, public, kind }
     }
 
     fn place(&self, from: ProcessKey) -> Option<(SeatId, Arc<Calls>)> {
@@ -98,7 +130,7 @@ impl InstanceListener {
             deployment_request_id: request,
             ..self.labels.clone()
         };
-        let at_ns = Timestamp::now().0 * 1_000;
+        let (at_ns, text) = (Timestamp::now().0 * 1_000, self.hidden(text));
         for line in text.lines() {
             let text = line.to_owned();
             control.log_sink.push(LogLine { project_id: self.project, at_ns, level, text, labels: labels.clone() });
@@ -128,15 +160,16 @@ impl Listener for InstanceListener {
             }
             ProcessEvent::Result(ticket, body) => self.finished(from, ticket, Outcome::Result(body)),
             ProcessEvent::Packed(ticket, body) => self.finished(from, ticket, Outcome::Packed(body)),
-            ProcessEvent::Error(ticket, error) => self.finished(from, ticket, failed(error)),
+            ProcessEvent::Error(ticket, error) => self.finished(from, ticket, self.failed(error)),
             ProcessEvent::Log { call, level, text } => self.log(from, call, level, text),
             ProcessEvent::Fatal(fatal) => {
                 self.note(from.instance, logs::Level::Error, fatal.message.clone());
                 if let Some(control) = self.control.upgrade() {
-                    control.fleet.doomed(self.version, from.instance, told(&fatal));
+                    control.fleet.doomed(self.version, from.instance, self.hidden(told(fatal)));
                 }
             }
-            ProcessEvent::Gone(gone) => {
+            ProcessEvent::Gone(mut gone) => {
+                gone.reason = self.hidden(gone.reason);
                 let place = self.places().remove(&from.process);
                 if let Some(place) = place {
                     self.lane.seat_gone(place.seat, &gone.reason);
@@ -151,8 +184,12 @@ impl Listener for InstanceListener {
 
     fn ended(&self, instance: InstanceId, _epoch: u64, ended: Ended) {
         let Some(control) = self.control.upgrade() else { return };
-        let failures = control.fleet.ended(self.version, instance, &ended.reason);
-        self.history.ended(&ended.reason, ended.expected, failures);
+        if let Some(confided) = self.confided.get() {
+            control.catalogue.instance_tokens.revoke(&confided.token);
+        }
+        let reason = self.hidden(ended.reason);
+        let failures = control.fleet.ended(self.version, instance, &reason);
+        self.history.ended(&reason, ended.expected, failures);
         control.nudges.scaling.notify_one();
         if control.catalogue.version(self.version).is_none() {
             control.nudges.cleaning.notify_one();
@@ -160,18 +197,7 @@ impl Listener for InstanceListener {
     }
 }
 
-fn failed(error: CallError) -> Outcome {
-    let kind = match error.kind {
-        ErrorKind::Exception => FailureKind::Exception,
-        ErrorKind::Output => FailureKind::Output,
-        ErrorKind::Input => FailureKind::Input,
-        ErrorKind::Cancelled => FailureKind::Cancelled,
-        ErrorKind::Internal => FailureKind::Internal,
-    };
-    Outcome::Failed { message: error.message, public: error.public_error_message, kind }
-}
-
 /// What waiting callers read of a start that failed.
-fn told(fatal: &Fatal) -> String {
-    fatal.public_error_message.clone().unwrap_or_else(|| INIT_FAILED.to_owned())
+fn told(fatal: Fatal) -> String {
+    fatal.public_error_message.unwrap_or_else(|| INIT_FAILED.to_owned())
 }

@@ -12,15 +12,17 @@ use modelyard_store::logs::LogLabels;
 use modelyard_types::fields::Field;
 use modelyard_types::instance_types::InstanceType;
 use modelyard_types::instances::InstanceStatus;
+use modelyard_types::variables::MAIN_FILE;
 use modelyard_types::{InstanceId, RevisionId, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::fleet::Running;
-use super::instance::InstanceListener;
+use super::instance::{Confided, InstanceListener};
 use crate::Inner;
-use crate::catalogue::{Code, DeploymentSnapshot, ProjectSnapshot, VersionSnapshot};
+use crate::catalogue::{Code, DeploymentSnapshot, Place, ProjectSnapshot, VersionSnapshot};
 use crate::instances::{History, Why};
 use crate::loops::caught;
+use crate::variables::Variables;
 
 /// Where the code of a revision lies unpacked.
 pub(crate) fn folder_of_package(packages: &Path, revision: RevisionId) -> PathBuf {
@@ -30,13 +32,8 @@ pub(crate) fn folder_of_package(packages: &Path, revision: RevisionId) -> PathBu
 impl Inner {
     /// Begins to start an instance of a version, of the kind at that place among those it may have. How that goes is heard by
     /// its listener.
-    pub(crate) fn start_instance(
-        self: &Arc<Self>,
-        project: &ProjectSnapshot,
-        deployment: &DeploymentSnapshot,
-        version: &VersionSnapshot,
-        choice: usize,
-    ) {
+    pub(crate) fn start_instance(self: &Arc<Self>, place: Place, choice: usize) {
+        let (project, deployment, version) = &place;
         let Some(code) = &version.code else { return };
         // A version that was given other kinds at this moment gets the first of them.
         let Some(offer) = version.offers.get(choice).or(version.offers.first()) else { return };
@@ -51,17 +48,17 @@ impl Inner {
             labels: labels(deployment, version, code),
             history: History::begin(self.journal.clone(), row, version.instance_processes, passed),
             places: std::sync::Mutex::default(),
+            confided: std::sync::OnceLock::new(),
         });
         let instance = Running::new(id, version, offer.kind, code.revision, listener.clone());
         let epoch = instance.epoch;
-        let spec = spec(self, &instance, project, deployment, version, code);
-        self.fleet.add(version.id, instance);
+        self.fleet.add(version.id, instance.clone());
         let control = self.clone();
         self.loops.spawn(async move {
             listener.history.scheduled();
             let started = caught(async {
-                Ok(match spec {
-                    Ok(spec) => control.settings.runner.start(Arc::new(spec), listener.clone()).await,
+                Ok(match control.prepare_instance(&instance, &place, &listener).await {
+                    Ok(spec) => control.hand_over(spec, &listener).await,
                     Err(problem) => Err(StartError::Refused(problem)),
                 })
             });
@@ -75,6 +72,43 @@ impl Inner {
                 listener.ended(id, epoch, Ended { reason, expected: false });
             }
         });
+    }
+
+    /// Has the runner start an instance, unless it was told to stop meanwhile.
+    async fn hand_over(&self, spec: InstanceSpec, listener: &Arc<InstanceListener>) -> Result<(), StartError> {
+        let (id, epoch) = (spec.instance, spec.epoch);
+        if self.fleet.is_stopping(id) {
+            listener.ended(id, epoch, Ended { reason: "The instance was stopped".into(), expected: true });
+            return Ok(());
+        }
+        self.settings.runner.start(Arc::new(spec), listener.clone()).await?;
+        if self.fleet.is_stopping(id) {
+            // Whoever stopped it at this moment may not have found it there.
+            self.settings.runner.stop(id, epoch).await;
+        }
+        Ok(())
+    }
+
+    /// Reads what an instance is given, and puts together what the runner is told.
+    async fn prepare_instance(
+        &self,
+        instance: &Running,
+        place: &Place,
+        listener: &InstanceListener,
+    ) -> Result<InstanceSpec, String> {
+        let (project, deployment, version) = place;
+        let read = self.variables_of(project.id, deployment.id, version.id).await;
+        let variables = read.map_err(|cause| {
+            tracing::error!(%cause, instance = %instance.id, "the environment variables of an instance cannot be read");
+            "The instance could not be started: its environment variables cannot be read".to_owned()
+        })?;
+        let token = self.catalogue.instance_tokens.issue(deployment);
+        let confided = Confided { masks: variables.masks(&[&token.text]), token: token.hash };
+        if listener.confided.set(confided).is_err() {
+            return Err("The instance could not be started: it was started before".to_owned());
+        }
+        let env = env(self, place, &variables, &token.text);
+        spec(self, instance, place, variables.main_file(), env)
     }
 
     /// Begins to stop an instance; false when it is gone or stopping already.
@@ -153,12 +187,12 @@ pub(crate) fn labels(deployment: &DeploymentSnapshot, version: &VersionSnapshot,
 fn spec(
     control: &Inner,
     instance: &Running,
-    project: &ProjectSnapshot,
-    deployment: &DeploymentSnapshot,
-    version: &VersionSnapshot,
-    code: &Code,
+    (project, deployment, version): &Place,
+    main_file: &str,
+    env: Vec<(String, String)>,
 ) -> Result<InstanceSpec, String> {
     let settings = &control.settings;
+    let code = version.code.as_ref().ok_or("The version has no code")?;
     let interpreter = settings
         .interpreters
         .iter()
@@ -173,11 +207,6 @@ fn spec(
         }
         None => interpreter.path.clone(),
     };
-    let env = vec![
-        ("UBIOPS_PROJECT".to_owned(), project.name.clone()),
-        ("UBIOPS_DEPLOYMENT".to_owned(), deployment.name.to_string()),
-        ("UBIOPS_VERSION".to_owned(), version.name.to_string()),
-    ];
     Ok(InstanceSpec {
         instance: instance.id,
         epoch: instance.epoch,
@@ -186,7 +215,7 @@ fn spec(
         readable,
         package: folder_of_package(&settings.packages, code.revision),
         load: Load {
-            main_file: code.main_file.clone(),
+            main_file: main_file.to_owned(),
             context: context(project, deployment, version, &env),
             input_type: deployment.input_type.as_str().to_owned(),
             output_type: deployment.output_type.as_str().to_owned(),
@@ -199,6 +228,25 @@ fn spec(
         init_limit: settings.init_limit,
         stop_grace: settings.stop_grace,
     })
+}
+
+/// What the processes of an instance find in their environment: the user's variables, then those of the platform, which win.
+fn env(
+    control: &Inner,
+    (project, deployment, version): &Place,
+    variables: &Variables,
+    token: &str,
+) -> Vec<(String, String)> {
+    let own = [
+        (MAIN_FILE, variables.main_file()),
+        ("INT_API_URL", &control.settings.api_url),
+        ("INT_API_TOKEN", token),
+        ("UBIOPS_PROJECT", &project.name),
+        ("UBIOPS_DEPLOYMENT", &deployment.name),
+        ("UBIOPS_VERSION", &version.name),
+    ];
+    let others = variables.pairs().filter(|(name, _)| own.iter().all(|(own, _)| own != name));
+    others.chain(own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))).collect()
 }
 
 fn output_field(field: &Field) -> OutputField {

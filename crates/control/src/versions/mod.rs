@@ -141,7 +141,9 @@ pub(crate) async fn lock_version(tx: &mut Tx, deployment: DeploymentId, id: Vers
 }
 
 /// Has instances replaced: worker processes were told names and fields at their start, and these changed.
-pub(crate) async fn renew_instances(tx: &mut Tx, concerned: Vec<Version>) -> Result<()> {
+pub(crate) async fn renew_instances(tx: &mut Tx, mut concerned: Vec<Version>) -> Result<()> {
+    // In one order everywhere: two who lock the same rows must not wait for each other.
+    concerned.sort_by_key(|version| version.id);
     for version in concerned {
         // Read again under its lock: a build of it may end at this moment.
         if let Some(mut version) = versions::lock(tx, version.id).await? {

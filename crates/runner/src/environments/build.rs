@@ -46,7 +46,7 @@ impl Build<'_> {
     /// Installs from wheels, else from sources.
     async fn install_any(&self, lock: &str) -> Result<Environment, BuildError> {
         let wheels = self.key(lock, "wheels");
-        let sources = self.key(lock, &format!("built in {}", self.spec.scope));
+        let sources = self.key(lock, &format!("built in {}{}", self.spec.scope, self.mark()));
         for key in [&wheels, &sources] {
             if let Some(environment) = self.ready(key) {
                 return Ok(environment);
@@ -78,22 +78,33 @@ impl Build<'_> {
         digest(&[BUILDER, lock, &python.version, &prefix, &python.platform, "no system packages", how])
     }
 
+    /// The cache of the build's scope; none for a build with variables: what was built with them is for no other.
+    fn scope_cache(&self) -> io::Result<Option<PathBuf>> {
+        if self.spec.given.env.is_empty() { self.shelf.scope_cache(self.spec.scope).map(Some) } else { Ok(None) }
+    }
+
+    /// Tells builds with variables from those with others or none.
+    fn mark(&self) -> String {
+        let mark = &self.spec.given.mark;
+        if mark.is_empty() { String::new() } else { format!(" with {mark}") }
+    }
+
     /// The requirements with exact versions and hashes, and whether they were kept from before for the same text.
     async fn lock(&self, refresh: bool) -> Result<(String, bool), BuildError> {
         let index = self.steps.index;
         let name = self.key(
             &format!("{}\0{:?}\0{:?}{:?}", self.requirements.text, self.requirements.options, index.args, index.env),
-            self.spec.scope,
+            &format!("{}{}", self.spec.scope, self.mark()),
         );
         let _lock = self.hold(&name).await?;
         if let Some(lock) = self.shelf.resolved(&name).filter(|_| !refresh) {
             (self.log)("These requirements were locked before; using the same versions");
             return Ok((lock, true));
         }
-        let cache = self.shelf.scope_cache(self.spec.scope)?;
-        let done = self.lock_in(&name, &cache, &self.requirements.text, &[], self.log).await?;
+        let cache = self.scope_cache()?;
+        let done = self.lock_in(&name, cache.as_deref(), &self.requirements.text, &[], self.log).await?;
         if !done.status.success() {
-            return Err(self.failed(&done, &name, &cache).await);
+            return Err(self.failed(&done, &name, cache.as_deref()).await);
         }
         let lock = String::from_utf8_lossy(&done.output).into_owned();
         if !requirements::is_clean(&lock) {
@@ -108,19 +119,19 @@ impl Build<'_> {
     async fn lock_in(
         &self,
         name: &str,
-        cache: &Path,
+        cache: Option<&Path>,
         text: &str,
         more: &[&str],
         log: Log<'_>,
     ) -> Result<Done, BuildError> {
         let work = self.open_work(name, ("requirements.txt", text)).await?;
-        let done = self.steps.lock(&Place { work: &work, cache: Some(cache), writes: &[] }, log, more).await;
+        let done = self.steps.lock(&Place { work: &work, cache, writes: &[] }, log, more).await;
         self.close_work(name).await?;
         done
     }
 
     /// The failure in plain words, with the newest version where the wanted one does not exist.
-    async fn failed(&self, done: &Done, name: &str, cache: &Path) -> BuildError {
+    async fn failed(&self, done: &Done, name: &str, cache: Option<&Path>) -> BuildError {
         let explained = message::explain(&done.errors, self.requirements);
         let Some(package) = explained.no_such_version else { return BuildError::Failed(explained.message) };
         let newest = self.lock_in(name, cache, &package, &["--no-deps", "--no-build"], &|_| {}).await;
@@ -161,10 +172,10 @@ impl Build<'_> {
     /// Makes and fills the environment; false when that needs packages to be built and `how` forbids it.
     async fn fill(&self, path: &Path, work: &Path, lock: &str, how: Install) -> Result<bool, BuildError> {
         let (cache, writes) = match how {
-            Install::Wheels => (self.shelf.shared_cache(), self.shelf.shared()),
-            Install::Sources { .. } => (self.shelf.scope_cache(self.spec.scope)?, path.to_path_buf()),
+            Install::Wheels => (Some(self.shelf.shared_cache()), self.shelf.shared()),
+            Install::Sources { .. } => (self.scope_cache()?, path.to_path_buf()),
         };
-        let place = Place { work, cache: Some(&cache), writes: &[&writes] };
+        let place = Place { work, cache: cache.as_deref(), writes: &[&writes] };
         self.succeeded(&self.steps.make(path, &place, self.log).await?)?;
         if !lock.is_empty() {
             let held = HeldErrors { log: self.log, held: Mutex::default() };

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BuildError, Builder, Settings,
+    BuildError, Builder, Given, Settings,
     confined::{changes_user, has_namespaces},
     tests::{Bench, host_index, python},
 };
@@ -55,6 +55,34 @@ with open("probe/__init__.py", "w") as out:
     out.write("report = " + repr(json.dumps(report)))
 setuptools.setup(name="probe", version="1.0", packages=["probe"])
 "#;
+
+#[tokio::test]
+async fn variables_of_a_build_reach_its_source_packages_and_no_other_build() {
+    let packages = tempfile::tempdir().unwrap();
+    let code = r#"
+import os, setuptools
+os.makedirs("probe", exist_ok=True)
+with open("probe/__init__.py", "w") as out:
+    out.write("token = " + repr(os.environ.get("TOKEN")) + "; lang = " + repr(os.environ["LANG"]))
+setuptools.setup(name="probe", version="1.0", packages=["probe"])
+"#;
+    let mut bench = Bench::new().await;
+    let settings = Settings { index: source_package(packages.path(), code), ..bench.builder.settings.clone() };
+    bench.builder = Builder::open(settings).unwrap();
+    let mut keys = Vec::new();
+    for (value, mark) in [(Some("one"), "1"), (Some("two"), "2"), (None, "")] {
+        let env = value.iter().flat_map(|value| [("TOKEN", *value), ("LANG", "xx")]);
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        bench.given = Given { env, mark: mark.to_owned() };
+
+        let built = bench.build("probe==1.0").await.unwrap();
+
+        let told = python(&built, "import probe; print(probe.token, probe.lang)");
+        assert_eq!(told.trim(), format!("{} C.UTF-8", value.unwrap_or("None")));
+        assert!(!keys.contains(&built.key));
+        keys.push(built.key);
+    }
+}
 
 #[tokio::test]
 async fn a_source_package_is_built_by_nobody_who_sees_nothing_of_ours() {

@@ -75,6 +75,25 @@ pub struct Spec<'a> {
     pub scope: &'a str,
     /// Look for newer versions, even when these requirements were locked before.
     pub refresh: bool,
+    /// What the code of source packages finds in its environment.
+    pub given: &'a Given,
+}
+
+/// Environment variables for a build. Only steps get them whose results nobody outside the build's scope can come by: the look
+/// for versions, and the building of source packages.
+#[derive(Clone, Default)]
+pub struct Given {
+    /// Names and values. Those that the builder sets itself win.
+    pub env: Vec<(String, String)>,
+    /// Another text for other variables, which tells nothing of their values: what was built with them is not used for others.
+    pub mark: String,
+}
+
+/// Without the values: they may be secrets.
+impl std::fmt::Debug for Given {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.env.iter().map(|(name, _)| name)).finish()
+    }
 }
 
 /// A complete environment.
@@ -139,6 +158,7 @@ impl Builder {
             index: &self.settings.index,
             options: &requirements.options,
             interpreter: spec.interpreter,
+            given: &spec.given.env,
             user: self.settings.user,
             root: self.shelf.root(),
             deadline: Instant::now() + self.settings.time_limit,

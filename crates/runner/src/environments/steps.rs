@@ -30,6 +30,8 @@ pub(super) struct Steps<'a> {
     /// Index options of the requirements themselves.
     pub options: &'a [String],
     pub interpreter: &'a Interpreter,
+    /// Variables for the steps that run code of packages.
+    pub given: &'a [(String, String)],
     pub user: BuildUser,
     /// The folder of all environments and caches, of which a step sees only what it needs.
     pub root: &'a Path,
@@ -64,7 +66,7 @@ impl Steps<'_> {
         args.push(self.interpreter.path.clone().into());
         args.extend(more.iter().map(OsString::from));
         self.add_index(&mut args);
-        self.run(self.confined(self.uv.path.clone(), args, place), log).await
+        self.run(self.given(self.confined(self.uv.path.clone(), args, place)), log).await
     }
 
     /// Makes an empty environment.
@@ -87,14 +89,17 @@ impl Steps<'_> {
         let mut args = self.uv_args(&["pip", "sync", "lock.txt"], place);
         args.push("--python".into());
         args.push(environment.join("bin/python").into());
-        let how: &[&str] = match how {
+        let options: &[&str] = match how {
             Install::Wheels => &["--require-hashes", "--no-build", "--link-mode", "hardlink"],
             Install::Sources { hashes: true } => &["--require-hashes", "--link-mode", "copy"],
             Install::Sources { hashes: false } => &["--link-mode", "copy"],
         };
-        args.extend(how.iter().map(OsString::from));
+        args.extend(options.iter().map(OsString::from));
         self.add_index(&mut args);
-        self.run(self.confined(self.uv.path.clone(), args, place), log).await
+        let confined = self.confined(self.uv.path.clone(), args, place);
+        // What is installed from wheels is shared with everybody: nothing of this build's own may have a hand in it.
+        let confined = if how == Install::Wheels { confined } else { self.given(confined) };
+        self.run(confined, log).await
     }
 
     /// Compiles the installed modules, because the environment is read-only later and each start would do it again.
@@ -142,6 +147,13 @@ impl Steps<'_> {
             cpu_seconds: None,
             memory_bytes: None,
         }
+    }
+
+    /// With the variables of this build, over which ours win.
+    fn given(&self, mut confined: Confined) -> Confined {
+        let given = self.given.iter().map(|(name, value)| (name.into(), value.into()));
+        confined.env.splice(..0, given);
+        confined
     }
 
     fn env(&self, place: &Place<'_>) -> Vec<(OsString, OsString)> {

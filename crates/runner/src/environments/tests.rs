@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, sync::Mute
 
 use tokio_util::sync::CancellationToken;
 
-use super::{BuildError, BuildUser, Builder, Environment, Settings, Spec};
+use super::{BuildError, BuildUser, Builder, Environment, Given, Settings, Spec};
 use crate::{
     interpreters::{self, Interpreter},
     uv::{Host, Index, IndexSettings, Uv, locate_or_fetch},
@@ -15,6 +15,7 @@ pub(super) struct Bench {
     interpreter: Interpreter,
     log: Mutex<Vec<String>>,
     pub home: tempfile::TempDir,
+    pub given: Given,
 }
 
 pub(super) fn host_index() -> Index {
@@ -34,7 +35,13 @@ impl Bench {
         let uv = uv(&interpreter).await;
         let root = home.path().join("environments");
         let settings = Settings { root, uv, index, user: BuildUser::default(), time_limit };
-        Self { builder: Builder::open(settings).unwrap(), interpreter, log: Mutex::default(), home }
+        Self {
+            builder: Builder::open(settings).unwrap(),
+            interpreter,
+            log: Mutex::default(),
+            home,
+            given: Given::default(),
+        }
     }
 
     pub async fn new() -> Self {
@@ -42,7 +49,7 @@ impl Bench {
     }
 
     pub fn spec<'a>(&'a self, requirements: &'a str) -> Spec<'a> {
-        Spec { requirements, interpreter: &self.interpreter, scope: "tests", refresh: false }
+        Spec { requirements, interpreter: &self.interpreter, scope: "tests", refresh: false, given: &self.given }
     }
 
     pub async fn build(&self, requirements: &str) -> Result<Environment, BuildError> {

@@ -1,4 +1,6 @@
-//! The key of the installation: 32 random bytes in a file, and a value in the database that tells whether they belong together.
+//! The keys of the installation: 32 random bytes in a file, and a value in the database that tells whether they belong together.
+//!
+//! A file may hold several keys, one a line: the first is in use, the others are still known while a key is replaced.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -6,22 +8,37 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::written;
 use crate::{Result, StartError};
 
-/// The key that secrets at rest are protected with. Never shown.
-pub struct Key([u8; 32]);
+/// The keys that secrets at rest are protected with, the one in use first. Never shown.
+pub struct Keys(Vec<Zeroizing<[u8; 32]>>);
 
-impl Key {
-    /// A value that only this key gives, and that tells nothing of it.
+impl Keys {
+    /// A value that only the key in use gives, and that tells nothing of it.
     pub fn check_value(&self) -> String {
-        hex::encode(Sha256::new().chain_update(b"modelyard key check\0").chain_update(self.0).finalize())
+        self.0.first().map(|key| check_value(key)).unwrap_or_default()
+    }
+
+    /// Whether one of the keys gives this value.
+    pub fn include(&self, check: &str) -> bool {
+        self.0.iter().any(|key| check_value(key) == check)
+    }
+
+    /// The keys themselves.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.0.iter().map(|key| &**key)
     }
 }
 
-/// Reads the key, or makes it when it is missing and nothing depends on it yet.
-pub(super) fn read_or_make(path: &Path, installed: bool) -> Result<Key> {
+fn check_value(key: &[u8; 32]) -> String {
+    hex::encode(Sha256::new().chain_update(b"modelyard key check\0").chain_update(key).finalize())
+}
+
+/// Reads the keys, or makes one when the file is missing and nothing depends on it yet.
+pub(super) fn read_or_make(path: &Path, installed: bool) -> Result<Keys> {
     let failed = |e| StartError(format!("The key file {} cannot be used: {e}.", path.display()));
     match fs::symlink_metadata(path) {
         Ok(about) if about.is_file() && about.permissions().mode() & 0o077 != 0 => Err(StartError(format!(
@@ -41,22 +58,28 @@ pub(super) fn read_or_make(path: &Path, installed: bool) -> Result<Key> {
     }
 }
 
-fn read(path: &Path) -> Result<Key> {
+fn read(path: &Path) -> Result<Keys> {
     let text = fs::read_to_string(path)
         .map_err(|e| StartError(format!("The key file {} cannot be read: {e}.", path.display())))?;
-    let mut key = [0; 32];
-    hex::decode_to_slice(text.trim(), &mut key).map_err(|_| {
-        StartError(format!(
-            "The key file {} does not hold a key (64 hexadecimal digits). Put it back from a backup.",
+    let text = Zeroizing::new(text);
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let keys = lines.map(|line| {
+        let mut key = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(line, &mut *key).map(|()| key)
+    });
+    match keys.collect::<Result<Vec<_>, _>>() {
+        Ok(keys) if !keys.is_empty() => Ok(Keys(keys)),
+        _ => Err(StartError(format!(
+            "The key file {} does not hold a key (64 hexadecimal digits a line). Put it back from a backup.",
             path.display()
-        ))
-    })?;
-    Ok(Key(key))
+        ))),
+    }
 }
 
-fn make(path: &Path) -> std::io::Result<Key> {
-    let key: [u8; 32] = rand::random();
-    written::write_private(path, &(hex::encode(key) + "\n"))?;
+fn make(path: &Path) -> std::io::Result<Keys> {
+    let key = Zeroizing::new(rand::random::<[u8; 32]>());
+    let line = Zeroizing::new(hex::encode(*key) + "\n");
+    written::write_private(path, &line)?;
     written::publish(path)?;
-    Ok(Key(key))
+    Ok(Keys(vec![key]))
 }

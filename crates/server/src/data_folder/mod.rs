@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use modelyard_types::ServerId;
 
-pub use key::Key;
+pub use key::Keys;
 pub(crate) use written::{publish, remove, temporary, write_private};
 
 use crate::{Result, StartError};
@@ -107,7 +107,7 @@ impl DataFolder {
     }
 
     /// The key file's content; made when it is missing, unless an installation depends on the one that was there.
-    pub fn key(&self, installed: bool) -> Result<Key> {
+    pub fn keys(&self, installed: bool) -> Result<Keys> {
         key::read_or_make(&self.path.join("key"), installed)
     }
 }

@@ -16,13 +16,13 @@ fn sentence<T>(result: Result<T>) -> String {
 fn a_new_folder_is_private_and_so_is_its_key() {
     let base = tempfile::tempdir().unwrap();
     let folder = DataFolder::open(&base.path().join("a/b")).unwrap();
-    let key = folder.key(false).unwrap();
+    let key = folder.keys(false).unwrap();
 
     assert_eq!(mode(folder.path()), 0o700);
     let path = folder.path().join("key");
     assert_eq!(mode(&path), 0o600);
     assert_eq!(fs::read_to_string(&path).unwrap().trim().len(), 64);
-    assert_eq!(folder.key(true).unwrap().check_value(), key.check_value());
+    assert_eq!(folder.keys(true).unwrap().check_value(), key.check_value());
 }
 
 #[test]
@@ -44,11 +44,11 @@ fn a_folder_lets_one_server_in_at_a_time() {
 fn a_key_that_others_can_read_is_refused() {
     let base = tempfile::tempdir().unwrap();
     let folder = DataFolder::open(base.path()).unwrap();
-    folder.key(false).unwrap();
+    folder.keys(false).unwrap();
     let path = folder.path().join("key");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
 
-    let refusal = sentence(folder.key(true));
+    let refusal = sentence(folder.keys(true));
 
     assert!(refusal.contains("(its mode is 644)") && refusal.contains("chmod 600"), "{refusal}");
 }
@@ -57,14 +57,32 @@ fn a_key_that_others_can_read_is_refused() {
 fn a_missing_or_broken_key_is_never_replaced_once_it_is_in_use() {
     let base = tempfile::tempdir().unwrap();
     let folder = DataFolder::open(base.path()).unwrap();
-    assert!(sentence(folder.key(true)).contains("is missing"));
+    assert!(sentence(folder.keys(true)).contains("is missing"));
 
     fs::write(written::temporary(&folder.path().join("key")), "half").unwrap();
-    let key = folder.key(false).unwrap();
-    assert_eq!(folder.key(true).unwrap().check_value(), key.check_value());
+    let key = folder.keys(false).unwrap();
+    assert_eq!(folder.keys(true).unwrap().check_value(), key.check_value());
 
     fs::write(folder.path().join("key"), "abc").unwrap();
-    assert!(sentence(folder.key(false)).contains("does not hold a key"));
+    assert!(sentence(folder.keys(false)).contains("does not hold a key"));
+}
+
+#[test]
+fn a_file_may_hold_several_keys_and_the_first_is_in_use() {
+    let base = tempfile::tempdir().unwrap();
+    let folder = DataFolder::open(base.path()).unwrap();
+    let old = folder.keys(false).unwrap().check_value();
+    let path = folder.path().join("key");
+    let line = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{}\n{line}\n", "ab".repeat(32))).unwrap();
+
+    let keys = folder.keys(true).unwrap();
+
+    assert_eq!(keys.iter().count(), 2);
+    assert_ne!(keys.check_value(), old);
+    assert!(keys.include(&old) && keys.include(&keys.check_value()) && !keys.include(""));
+    fs::write(&path, "").unwrap();
+    assert!(sentence(folder.keys(true)).contains("does not hold a key"));
 }
 
 #[test]
