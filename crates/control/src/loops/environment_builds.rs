@@ -191,7 +191,7 @@ async fn try_make(
         interpreter,
         scope: &target.project.to_string(),
         refresh: build.build_trigger == REBUILD,
-            given: target.given.as_ref().map_err(Clone::clone)?,
+        given: target.given.as_ref().map_err(Clone::clone)?,
     };
     builder.build(&spec, &log, called_off).await.map_err(|error| match error {
         BuildError::Io(cause) => {
