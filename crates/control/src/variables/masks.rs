@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn long_ones_are_hidden_as_one() {
-        for length in [64, 65, 127, 128, 129, 65_536] {
+        for length in [64_u64, 65, 127, 128, 129, 65_536] {
             let secret: String = (0..length).map(|at| char::from(b'a' + (at * at % 26) as u8)).collect();
             assert_eq!(hide(&[&secret], &format!("({secret})")), "(***)", "{length}");
         }
