@@ -101,6 +101,8 @@ fn confined(look: &Look<'_>, program: PathBuf) -> io::Result<Confined> {
         user: look.user,
         cpu_seconds: Some(CPU_SECONDS),
         memory_bytes: Some(MEMORY_BYTES),
+        data_bytes: None,
+        joins: Vec::new(),
     })
 }
 

@@ -12,6 +12,7 @@ pub mod packed;
 pub mod process;
 pub mod protocol;
 pub mod runner;
+pub mod ubiops_yaml;
 pub mod uv;
 pub mod walls;
 

@@ -81,7 +81,7 @@ pub async fn start(settings: Settings) -> Result<Running> {
         walls: shown(&runner, &settings),
         reach: runner.reach().clone(),
         runner: Arc::new(runner.clone()),
-        builder: tools::prepare(&settings, &folder, &interpreters, &mut behind),
+        builder: tools::prepare(&settings, &folder, &interpreters, runner.cgroups(), &mut behind),
         worker,
         interpreters,
         package_limits: package_limits(&settings),

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use modelyard_runner::environments::{self, BuildUser, Builder};
+use modelyard_runner::cgroup::Cgroups;
+use modelyard_runner::environments::{self, BuildUser, Builder, Limits};
 use modelyard_runner::interpreters::Interpreter;
 use modelyard_runner::uv::{self, Host, Index, IndexSettings};
 use tokio::sync::watch;
@@ -23,6 +24,7 @@ pub(crate) fn prepare(
     settings: &Settings,
     folder: &DataFolder,
     interpreters: &[Interpreter],
+    cgroups: &Cgroups,
     behind: &mut JoinSet<()>,
 ) -> Found {
     let (tell, found) = watch::channel(None);
@@ -31,13 +33,15 @@ pub(crate) fn prepare(
     let pythons: Vec<_> = interpreters.iter().map(|python| python.path.clone()).collect();
     let root = folder.environments();
     let time_limit = settings.build_time_limit.0;
+    let (size, memory) = (settings.build_size_limit.0, settings.build_memory.0);
+    let limits = Limits { size, memory, cgroups: cgroups.clone() };
     behind.spawn(async move {
         loop {
             let builder = match uv::locate_or_fetch(&tools, &index, &pythons).await {
                 Ok(uv) => {
                     let (root, index) = (root.clone(), index.clone());
-                    let user = BuildUser::default();
-                    open(environments::Settings { root, uv, index, user, time_limit }).await
+                    let (user, limits) = (BuildUser::default(), limits.clone());
+                    open(environments::Settings { root, uv, index, user, time_limit, limits }).await
                 }
                 Err(e) => Err(e.to_string()),
             };

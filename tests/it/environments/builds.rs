@@ -5,14 +5,14 @@ use std::net::TcpListener;
 use super::*;
 
 /// Requirements whose build goes on until somebody stops it: the address takes calls and never answers.
-fn endless() -> (TcpListener, String) {
+pub(super) fn endless() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let requirements = format!("x @ http://{}/x-1.0-py3-none-any.whl\n", listener.local_addr().unwrap());
     (listener, requirements)
 }
 
 /// Uploads a file whose build goes on; gives the build once its processes run.
-async fn running(server: &TestServer, environment: &At, requirements: &str) -> At {
+pub(super) async fn running(server: &TestServer, environment: &At, requirements: &str) -> At {
     let uploaded = upload(environment, "requirements.txt", requirements).await.fine();
     let build = environment.at(&format!("/revisions/{}/builds/{}", uploaded.str("revision"), uploaded.str("build")));
     until("the build runs", async || build.get("").await["status"] == "building" && runs(server)).await;

@@ -4,6 +4,7 @@ mod bad_input;
 mod base;
 mod builds;
 mod changes;
+mod checks;
 mod custom;
 mod files;
 

@@ -1,10 +1,15 @@
 //! Builds environments that wait for it, some at a time.
+//!
+//! Those that have to wait are looked at meanwhile: [`checks`].
+
+pub(super) mod checks;
+mod making;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use modelyard_runner::environments::{BuildError, Given, Spec};
+use modelyard_runner::environments::Given;
 use modelyard_store::environments::{self, builds, revisions as environment_revisions, tags};
 use modelyard_store::logs::{Level, LogLabels, LogLine};
 use modelyard_store::{Environment, EnvironmentBuild, EnvironmentRevision};
@@ -14,8 +19,9 @@ use modelyard_types::{EnvironmentBuildId, Error, Kind, ProjectId, Result, Timest
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use self::making::try_make;
 use super::caught;
-use crate::environments::{REBUILD, TAG};
+use crate::environments::TAG;
 use crate::variables::Masks;
 use crate::{Control, Inner};
 
@@ -169,39 +175,6 @@ fn make<'a>(
     Box::pin(try_make(control, build, target, called_off))
 }
 
-async fn try_make(
-    control: &Control,
-    build: &EnvironmentBuild,
-    target: &Target,
-    called_off: &CancellationToken,
-) -> Made {
-    let requirements = requirements_of(control, build, target)?;
-    let settings = control.settings();
-    let builder = tokio::select! {
-        builder = settings.builder() => builder?,
-        () = called_off.cancelled() => return Err(BuildError::Cancelled.to_string()),
-    };
-    let interpreter =
-        settings.interpreters.iter().find(|it| it.minor == target.environment.interpreter).ok_or_else(|| {
-            format!("Python {} is no longer installed on this server", target.environment.interpreter)
-        })?;
-    let log = |line: &str| log(control, build, target, Level::Info, line);
-    let spec = Spec {
-        requirements: &requirements,
-        interpreter,
-        scope: &target.project.to_string(),
-        refresh: build.build_trigger == REBUILD,
-        given: target.given.as_ref().map_err(Clone::clone)?,
-    };
-    builder.build(&spec, &log, called_off).await.map_err(|error| match error {
-        BuildError::Io(cause) => {
-            tracing::error!(%cause, build = %build.id, "an environment could not be built");
-            "The environment could not be built: the server failed. See the server's log for details.".to_owned()
-        }
-        error => error.to_string(),
-    })
-}
-
 async fn finish(control: &Control, mut build: EnvironmentBuild, target: &Target, outcome: Made) -> Result<()> {
     if control.0.loops.stop().is_cancelled() {
         // The server is stopping; the next life takes it up.
@@ -254,40 +227,6 @@ async fn finish(control: &Control, mut build: EnvironmentBuild, target: &Target,
     control.commit(tx, Some(target.project)).await?;
     control.0.nudges.environment_changes.notify_one();
     Ok(())
-}
-
-/// What is to be installed: the requirements of the environment, and below them those of the one it stands on.
-fn requirements_of(control: &Control, build: &EnvironmentBuild, target: &Target) -> Result<String, String> {
-    let own = &target.made_of.requirements;
-    for file in target.made_of.dependency_files.iter().flatten() {
-        match file.name.as_str() {
-            "environment.yaml" => {
-                log(control, build, target, Level::Info, "The file environment.yaml is passed over");
-            }
-            "ubiops.yaml" if asks_for_something(&file.content) => {
-                return Err("The file ubiops.yaml is not supported yet; remove it, or leave it empty".into());
-            }
-            "install_packages.R" | "renv.lock" => {
-                return Err(format!("The file {} is for R, which is not offered; remove it", file.name));
-            }
-            _ => {}
-        }
-    }
-    let files = target.made_of.dependency_files.as_deref();
-    if files.is_some_and(|files| !files.iter().any(|it| it.name == "requirements.txt" || it.name == "ubiops.yaml")) {
-        return Err("Could not find the requirements file".into());
-    }
-    match &target.below {
-        Below::Base => Ok(own.clone()),
-        // Own lines first, so that what is told of a line names it as its writer knows it.
-        Below::Build(_, below) => Ok(format!("{own}\n{below}")),
-        Below::NotAvailable(name) => Err(format!("Environment '{name}' is not available")),
-    }
-}
-
-/// Whether a YAML file has more than comments.
-fn asks_for_something(yaml: &str) -> bool {
-    yaml.lines().map(str::trim).any(|line| !line.is_empty() && line != "---" && !line.starts_with('#'))
 }
 
 fn log(control: &Control, build: &EnvironmentBuild, target: &Target, level: Level, text: &str) {

@@ -129,6 +129,8 @@ pub(crate) fn start(control: &Control) {
     let it = control.clone();
     inner.loops.keep("environment builds", move || environment_builds::run(it.clone()));
     let it = control.clone();
+    inner.loops.keep("environment checks", move || environment_builds::checks::run(it.clone()));
+    let it = control.clone();
     inner.loops.keep("environment changes", move || environment_changes::run(it.clone()));
     every(&inner, "environment files", Duration::from_secs(600), environment_files::step);
 }

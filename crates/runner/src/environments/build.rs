@@ -7,7 +7,9 @@ use std::{
 };
 
 use super::{
-    BuildError, Environment, Log, Spec, digest, environment, message,
+    BuildError, Environment, Log, Spec, digest,
+    doctor::{self, Case},
+    environment, looking,
     requirements::{self, Requirements},
     run::Done,
     shelf::{self, Lock, Record, Shelf},
@@ -43,6 +45,11 @@ impl Build<'_> {
         }
     }
 
+    /// Locks the requirements and installs nothing.
+    pub async fn check(&self) -> Result<(), BuildError> {
+        if self.requirements.is_empty() { Ok(()) } else { self.lock(false).await.map(drop) }
+    }
+
     /// Installs from wheels, else from sources.
     async fn install_any(&self, lock: &str) -> Result<Environment, BuildError> {
         let wheels = self.key(lock, "wheels");
@@ -52,7 +59,7 @@ impl Build<'_> {
                 return Ok(environment);
             }
         }
-        let hashes = !lock.contains("git+");
+        let hashes = requirements::all_hashed(lock);
         if hashes {
             if let Some(environment) = self.install(&wheels, lock, Install::Wheels).await? {
                 return Ok(environment);
@@ -104,7 +111,7 @@ impl Build<'_> {
         let cache = self.scope_cache()?;
         let done = self.lock_in(&name, cache.as_deref(), &self.requirements.text, &[], self.log).await?;
         if !done.status.success() {
-            return Err(self.failed(&done, &name, cache.as_deref()).await);
+            return Err(self.failed(&done).await);
         }
         let lock = String::from_utf8_lossy(&done.output).into_owned();
         if !requirements::is_clean(&lock) {
@@ -125,24 +132,36 @@ impl Build<'_> {
         log: Log<'_>,
     ) -> Result<Done, BuildError> {
         let work = self.open_work(name, ("requirements.txt", text)).await?;
-        let done = self.steps.lock(&Place { work: &work, cache, writes: &[] }, log, more).await;
+        let place = Place { work: &work, cache, writes: &[], fills: None, builds_in: cache };
+        let done = self.steps.lock(&place, log, more).await;
         self.close_work(name).await?;
         done
     }
 
-    /// The failure in plain words, with the newest version where the wanted one does not exist.
-    async fn failed(&self, done: &Done, name: &str, cache: Option<&Path>) -> BuildError {
-        let explained = message::explain(&done.errors, self.requirements);
-        let Some(package) = explained.no_such_version else { return BuildError::Failed(explained.message) };
-        let newest = self.lock_in(name, cache, &package, &["--no-deps", "--no-build"], &|_| {}).await;
-        let newest = newest.ok().map(|done| String::from_utf8_lossy(&done.output).into_owned()).unwrap_or_default();
-        let newest =
-            newest.lines().find_map(|line| line.split_whitespace().next()?.split_once("==").map(|(_, v)| v.to_owned()));
-        let message = match newest {
-            Some(version) => format!("{}; the newest that can be had is {version}", explained.message),
-            None => explained.message,
-        };
-        BuildError::Failed(message::shorten(&message))
+    /// Locks one requirement for a look into the index.
+    pub async fn look_up(&self, requirement: &str, options: &[&str]) -> Option<Done> {
+        let cache = self.scope_cache().ok()?;
+        let name = format!("look-{}", uuid::Uuid::new_v4());
+        let done = self.lock_in(&name, cache.as_deref(), requirement, options, &|_| {}).await.ok()?;
+        done.status.success().then_some(done)
+    }
+
+    fn case(&self) -> Case<'_> {
+        Case {
+            requirements: self.requirements,
+            python: &self.spec.interpreter.minor,
+            offered: self.spec.offered,
+            folder: self.shelf.root(),
+            memory: self.steps.limits.memory,
+        }
+    }
+
+    /// The failure in plain words, with what a look into the index adds to it.
+    async fn failed(&self, done: &Done) -> BuildError {
+        let explained = doctor::explain(done, &self.case());
+        let Some(look) = explained.look else { return BuildError::Failed(explained.message) };
+        let more = looking::Looking { build: self }.look(&look).await;
+        BuildError::Failed(doctor::shorten(&format!("{}{}", explained.message, more.unwrap_or_default())))
     }
 
     /// Builds the environment of this key; `None` when that needs packages to be built and `how` forbids it.
@@ -160,9 +179,14 @@ impl Build<'_> {
             return filled.map(|_| None);
         }
         let (python, base_prefix) = (self.spec.interpreter.version.clone(), self.spec.interpreter.base_prefix.clone());
+        let size = self.blocking(key, |shelf, key| shelf::size_of(&shelf.environment(key))).await?;
+        if let Some(sentence) = self.steps.limits.too_large(size) {
+            self.blocking(key, Shelf::remove_environment).await?;
+            return Err(BuildError::Failed(sentence));
+        }
         let record = self
             .blocking(key, move |shelf, key| {
-                let record = Record { python, base_prefix, size: shelf::size_of(&shelf.environment(key))? };
+                let record = Record { python, base_prefix, size };
                 shelf.complete(key, &record).map(|()| record)
             })
             .await?;
@@ -175,8 +199,9 @@ impl Build<'_> {
             Install::Wheels => (Some(self.shelf.shared_cache()), self.shelf.shared()),
             Install::Sources { .. } => (self.scope_cache()?, path.to_path_buf()),
         };
-        let place = Place { work, cache: cache.as_deref(), writes: &[&writes] };
-        self.succeeded(&self.steps.make(path, &place, self.log).await?)?;
+        let builds_in = cache.as_deref().filter(|_| how != Install::Wheels);
+        let place = Place { work, cache: cache.as_deref(), writes: &[&writes], fills: Some(path), builds_in };
+        self.succeeded(&self.steps.make(path, &place, self.log).await?).await?;
         if !lock.is_empty() {
             let held = HeldErrors { log: self.log, held: Mutex::default() };
             let done = self.steps.install(path, how, &place, &|line| held.line(line)).await?;
@@ -184,17 +209,15 @@ impl Build<'_> {
                 return Ok(false);
             }
             held.release();
-            self.succeeded(&done)?;
+            self.succeeded(&done).await?;
         }
-        self.steps.compile(path, &Place { work, cache: None, writes: &[path] }).await?;
+        let place = Place { work, cache: None, writes: &[path], fills: Some(path), builds_in: None };
+        self.steps.compile(path, &place).await?;
         Ok(true)
     }
 
-    fn succeeded(&self, done: &Done) -> Result<(), BuildError> {
-        if done.status.success() {
-            return Ok(());
-        }
-        Err(BuildError::Failed(message::explain(&done.errors, self.requirements).message))
+    async fn succeeded(&self, done: &Done) -> Result<(), BuildError> {
+        if done.status.success() { Ok(()) } else { Err(self.failed(done).await) }
     }
 
     /// Works on the folders outside of the runtime's own threads.
@@ -209,7 +232,9 @@ impl Build<'_> {
 
     async fn hold(&self, name: &str) -> Result<Lock, BuildError> {
         let waiting = self.shelf.lock(name, self.steps.cancel);
-        let lock = tokio::time::timeout_at(self.steps.deadline, waiting).await.map_err(|_| BuildError::TimedOut)?;
+        let lock = tokio::time::timeout_at(self.steps.deadline, waiting)
+            .await
+            .map_err(|_| BuildError::TimedOut(self.steps.time_limit))?;
         lock?.ok_or(BuildError::Cancelled)
     }
 

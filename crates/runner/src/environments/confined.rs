@@ -28,6 +28,7 @@ use tokio::{
 };
 
 use super::view::View;
+use crate::init::calls::Filters;
 
 /// The user that confined programs run as when the server is root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +68,10 @@ pub(crate) struct Confined {
     /// Seconds of processor time and bytes of memory for each of its processes.
     pub cpu_seconds: Option<u64>,
     pub memory_bytes: Option<u64>,
+    /// Bytes of memory of its own for each of its processes, without files it maps and room it only reserves.
+    pub data_bytes: Option<u64>,
+    /// Files of cgroups that it joins, by writing `0`.
+    pub joins: Vec<PathBuf>,
 }
 
 /// Whether confined programs get a user of their own, because we are root.
@@ -183,6 +188,8 @@ struct Walls {
     user: Option<BuildUser>,
     view: Option<(Namespaces, View)>,
     limits: Vec<(Resource, u64)>,
+    joins: Vec<CString>,
+    filters: Option<Filters>,
 }
 
 impl Walls {
@@ -196,9 +203,13 @@ impl Walls {
         let mut limits = vec![(Resource::RLIMIT_CORE, 0)];
         limits.extend(confined.cpu_seconds.map(|seconds| (Resource::RLIMIT_CPU, seconds)));
         limits.extend(confined.memory_bytes.map(|bytes| (Resource::RLIMIT_AS, bytes)));
+        limits.extend(confined.data_bytes.map(|bytes| (Resource::RLIMIT_DATA, bytes)));
         // The limit counts all processes of the user; only one who runs nothing else can be held to it.
         limits.extend(user.map(|_| (Resource::RLIMIT_NPROC, 4096)));
-        Ok(Self { folder: c_string(&confined.folder)?, user, view, limits })
+        let joins = confined.joins.iter().map(|file| c_string(file)).collect::<io::Result<_>>()?;
+        // Without them on processors that they are not written for.
+        let filters = filters().clone();
+        Ok(Self { folder: c_string(&confined.folder)?, user, view, limits, joins, filters })
     }
 
     /// Runs in the child, before the program.
@@ -206,6 +217,7 @@ impl Walls {
         // SAFETY (of all calls below): plain system calls; strings end in NUL and outlive the calls.
         unsafe {
             libc::umask(0o022);
+            self.joins.iter().try_for_each(|file| join(file))?;
             if let Some((namespaces, view)) = &self.view {
                 namespaces.enter()?;
                 fork_into_namespace()?;
@@ -222,8 +234,34 @@ impl Walls {
             }
             check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
             // Last, because a change of the user clears it.
-            check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))
+            check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
         }
+        match &self.filters {
+            Some(filters) => filters.take().map_err(|_| io::Error::from_raw_os_error(libc::EPERM)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The filters of system calls, built once.
+fn filters() -> &'static Option<Filters> {
+    static BUILT: OnceLock<Option<Filters>> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let built = Filters::build();
+        built.inspect_err(|reason| tracing::warn!("builds may make any system call: {reason}")).ok()
+    })
+}
+
+/// Lets this process join a cgroup. Runs between fork and exec.
+unsafe fn join(file: &CStr) -> io::Result<()> {
+    // SAFETY (of all calls below): plain system calls; the string ends in NUL, and the text comes with its length.
+    unsafe {
+        let file = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        check(file)?;
+        let written = libc::write(file, c"0".as_ptr().cast(), 1);
+        let joined = check(if written < 0 { -1 } else { 0 });
+        libc::close(file);
+        joined
     }
 }
 

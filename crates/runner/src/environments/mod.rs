@@ -14,7 +14,9 @@
 
 mod build;
 pub(crate) mod confined;
-mod message;
+mod doctor;
+mod limits;
+mod looking;
 mod requirements;
 pub(crate) mod run;
 mod shelf;
@@ -24,6 +26,9 @@ mod view;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 mod confined_tests;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
+mod doctor_tests;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 mod tests;
@@ -36,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     build::Build,
+    requirements::Requirements,
     shelf::{Record, Shelf},
     steps::Steps,
 };
@@ -44,7 +50,7 @@ use crate::{
     uv::{Index, Uv},
 };
 
-pub use self::{confined::BuildUser, shelf::Usage};
+pub use self::{confined::BuildUser, limits::Limits, shelf::Usage};
 
 /// Gets the lines of a build's log as they come.
 pub type Log<'a> = &'a (dyn Fn(&str) + Send + Sync);
@@ -62,6 +68,8 @@ pub struct Settings {
     pub user: BuildUser,
     /// How long one build may take.
     pub time_limit: Duration,
+    /// What else a build may use.
+    pub limits: Limits,
 }
 
 /// What to build.
@@ -71,6 +79,8 @@ pub struct Spec<'a> {
     pub requirements: &'a str,
     /// The Python to build for.
     pub interpreter: &'a Interpreter,
+    /// The minor versions of all Pythons on offer, for advice.
+    pub offered: &'a [String],
     /// Whose build it is: builds of one scope share the packages they built from source.
     pub scope: &'a str,
     /// Look for newer versions, even when these requirements were locked before.
@@ -120,8 +130,12 @@ pub enum BuildError {
     #[error("{0}")]
     Failed(String),
     /// The time was up.
-    #[error("The build took longer than allowed and was ended")]
-    TimedOut,
+    #[error(
+        "The build took longer than the {} that a build may take and was ended; ask for less, or ask the operator to raise \
+         build_time_limit",
+        period(*.0)
+    )]
+    TimedOut(Duration),
     /// Somebody cancelled it.
     #[error("The build was cancelled")]
     Cancelled,
@@ -151,8 +165,37 @@ impl Builder {
         log: Log<'_>,
         cancel: &CancellationToken,
     ) -> Result<Environment, BuildError> {
-        let requirements =
-            requirements::check(spec.requirements, &self.settings.index.allowed).map_err(BuildError::Failed)?;
+        let requirements = self.requirements(spec)?;
+        let build = self.prepare(spec, &requirements, log, cancel, self.settings.time_limit);
+        build.run().await.map_err(|error| self.told(error))
+    }
+
+    /// Whether there are versions that meet the requirements, without installing any. What is found is kept for the
+    /// build.
+    pub async fn check(
+        &self,
+        spec: &Spec<'_>,
+        log: Log<'_>,
+        cancel: &CancellationToken,
+        time_limit: Duration,
+    ) -> Result<(), BuildError> {
+        let requirements = self.requirements(spec)?;
+        let build = self.prepare(spec, &requirements, log, cancel, time_limit);
+        build.check().await.map_err(|error| self.told(error))
+    }
+
+    fn requirements(&self, spec: &Spec<'_>) -> Result<Requirements, BuildError> {
+        requirements::check(spec.requirements, &self.settings.index.allowed).map_err(BuildError::Failed)
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        spec: &'a Spec<'a>,
+        requirements: &'a Requirements,
+        log: Log<'a>,
+        cancel: &'a CancellationToken,
+        time_limit: Duration,
+    ) -> Build<'a> {
         let steps = Steps {
             uv: &self.settings.uv,
             index: &self.settings.index,
@@ -161,11 +204,24 @@ impl Builder {
             given: &spec.given.env,
             user: self.settings.user,
             root: self.shelf.root(),
-            deadline: Instant::now() + self.settings.time_limit,
+            deadline: Instant::now() + time_limit,
+            time_limit,
+            limits: &self.settings.limits,
             cancel,
         };
-        let build = Build { shelf: &self.shelf, steps, requirements: &requirements, spec, log };
-        build.run().await
+        Build { shelf: &self.shelf, steps, requirements, spec, log }
+    }
+
+    /// What is told when our own writing found no room: the same as when uv's did.
+    fn told(&self, error: BuildError) -> BuildError {
+        match error {
+            BuildError::Io(cause)
+                if matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                BuildError::Failed(doctor::shorten(&doctor::full(self.shelf.root())))
+            }
+            error => error,
+        }
     }
 
     /// The environment of this key, when it is complete.
@@ -199,6 +255,14 @@ fn environment(shelf: &Shelf, key: &str, record: Record, reused: bool) -> Enviro
     let path = shelf.environment(key);
     let python = path.join("bin/python");
     Environment { key: key.to_owned(), path, python, base_prefix: record.base_prefix, size: record.size, reused }
+}
+
+/// A period as people write it.
+fn period(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds >= 60 && seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
 }
 
 fn is_key(key: &str) -> bool {

@@ -4,6 +4,8 @@
 //! refused but for `--hash`, and those that name an index which the operator allows: a package must not choose where
 //! the packages of others come from, nor hand options to uv.
 
+use std::collections::BTreeSet;
+
 const MOST_LINES: usize = 10_000;
 const LONGEST_LINE: usize = 4 << 10;
 const SCHEMES: [&str; 3] = ["https", "http", "git+https"];
@@ -32,6 +34,17 @@ impl Requirements {
         self.text.lines().all(|line| without_comment(line).is_empty())
     }
 
+    /// The number of the line that asks for just this (`six>=2`), or else for the package at all; not one of `taken`.
+    pub fn line_asking(&self, wanted: &str, taken: &BTreeSet<usize>) -> Option<usize> {
+        let package = normal(name(wanted));
+        let spec = specifiers(wanted);
+        let lines = || {
+            self.text.lines().zip(1..).filter(|(line, number)| normal(name(line)) == package && !taken.contains(number))
+        };
+        let exactly = lines().find(|(line, _)| specifiers(line) == spec);
+        exactly.or_else(|| lines().next()).map(|(_, number)| number)
+    }
+
     /// The number of the line that asks for `package`.
     pub fn line_of(&self, package: &str) -> Option<usize> {
         let wanted = normal(package);
@@ -47,6 +60,12 @@ pub(super) fn check(text: &str, allowed: &[String]) -> Result<Requirements, Stri
 /// Whether locked requirements have none but lines of these kinds. Code that ran while uv locked could have added some.
 pub(super) fn is_clean(lock: &str) -> bool {
     check_lines(lock, &[], usize::MAX).is_ok()
+}
+
+/// Whether each package of a lock has a hash. Those at addresses of git have none, and some files of a folder.
+pub(super) fn all_hashed(lock: &str) -> bool {
+    let mut packages = lock.lines().filter(|line| !line.starts_with([' ', '#']) && !line.is_empty());
+    packages.all(|line| line.ends_with('\\') || line.contains(" --hash="))
 }
 
 fn check_lines(text: &str, allowed: &[String], most_lines: usize) -> Result<Requirements, String> {
@@ -173,8 +192,19 @@ fn name(line: &str) -> &str {
     &line[..end.unwrap_or(line.len())]
 }
 
+/// What a requirement wants of the package's version, in one form.
+fn specifiers(line: &str) -> Vec<String> {
+    let line = without_comment(line);
+    let rest = line[name(line).len()..].split(';').next().unwrap_or_default();
+    let rest = rest.split_once(']').map_or(rest, |(_, rest)| rest);
+    let rest = rest.split(" --hash").next().unwrap_or_default();
+    let mut all: Vec<String> = rest.split(',').map(|part| part.split_whitespace().collect()).collect();
+    all.sort();
+    all
+}
+
 /// A package's name as indexes compare it.
-fn normal(name: &str) -> String {
+pub(super) fn normal(name: &str) -> String {
     let lower = name.to_lowercase();
     lower.split(['-', '_', '.']).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
@@ -184,7 +214,7 @@ fn normal(name: &str) -> String {
 mod tests {
     //! Which lines pass.
 
-    use super::{Requirements, check, is_clean};
+    use super::{Requirements, all_hashed, check, is_clean};
 
     fn refusal(text: &str) -> String {
         check(text, &[]).unwrap_err()
@@ -289,6 +319,8 @@ https://user@example.org/pkg-1.0.whl
         assert!(is_clean(&"six==1.17.0 \\\n    --hash=sha256:00\n".repeat(10_000)));
         assert!(!is_clean("six==1.17.0 \\\n    --hash=sha256:00\n--index-url https://elsewhere.example\n"));
         assert!(!is_clean("x @ file:///etc/x\n"));
+        assert!(all_hashed("six==1.17.0 \\\n    --hash=sha256:00\na==1 --hash=sha256:00\n") && all_hashed(""));
+        assert!(!all_hashed("six==1.17.0 \\\n    --hash=sha256:00\na==1\n"));
     }
 
     #[test]

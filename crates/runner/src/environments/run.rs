@@ -41,6 +41,8 @@ pub(crate) struct Done {
     pub output: Vec<u8>,
     /// The last lines it wrote to its error output.
     pub errors: Vec<String>,
+    /// Whether one of its processes was ended for want of memory.
+    pub out_of_memory: bool,
 }
 
 /// Limits of one run.
@@ -63,29 +65,30 @@ pub(crate) async fn run(mut confined: Confined, run: &Run<'_>) -> io::Result<End
     let errors = child.stderr.take().ok_or_else(|| io::Error::other("no pipe"))?;
     let mut kept = Vec::new();
     let mut bytes = Vec::new();
+    let mut whole = false;
     let ended = {
         let reading = async { tokio::join!(read_all(output, &mut bytes), read_lines(errors, run.log, &mut kept)) };
-        let end = async {
-            tokio::pin!(reading);
+        tokio::pin!(reading);
+        let time = tokio::time::sleep(run.time);
+        tokio::pin!(time);
+        let ended = loop {
             tokio::select! {
-                status = child.wait() => {
-                    group.end();
-                    let _ = timeout(AFTER_THE_END, reading).await;
-                    status
-                }
-                _ = &mut reading => child.wait().await,
+                status = child.wait() => break Some(status?),
+                _ = &mut reading, if !whole => whole = true,
+                () = run.cancel.cancelled() => break None,
+                () = &mut time => break None,
             }
         };
-        tokio::select! {
-            status = end => Some(status?),
-            () = run.cancel.cancelled() => None,
-            () = tokio::time::sleep(run.time) => None,
+        group.end();
+        if !whole {
+            // Until nobody holds the pipes any more: the processes of a namespace end a moment after its first one.
+            let _ = timeout(AFTER_THE_END, &mut reading).await;
         }
+        ended
     };
     match ended {
-        Some(status) => Ok(Ended::Done(Done { status, output: bytes, errors: kept })),
+        Some(status) => Ok(Ended::Done(Done { status, output: bytes, errors: kept, out_of_memory: false })),
         None => {
-            group.end();
             reap(&mut child).await;
             Ok(if run.cancel.is_cancelled() { Ended::Cancelled } else { Ended::TimedOut })
         }
@@ -107,7 +110,7 @@ async fn read_lines(from: impl AsyncRead + Unpin, log: &(dyn Fn(&str) + Send + S
     let mut line = Vec::new();
     while let Ok(true) = read_line(&mut from, &mut line).await {
         let text = String::from_utf8_lossy(&line);
-        let text = super::message::without_credentials(text.trim_end());
+        let text = super::doctor::without_credentials(text.trim_end());
         log(&text);
         if kept.len() == LINES_KEPT {
             kept.remove(0);

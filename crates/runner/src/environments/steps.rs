@@ -4,13 +4,14 @@ use std::{
     ffi::OsString,
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BuildError, Log,
+    BuildError, Limits, Log,
     confined::{BuildUser, Confined, Seen},
     run::{Done, Ended, Run, run},
 };
@@ -36,6 +37,8 @@ pub(super) struct Steps<'a> {
     /// The folder of all environments and caches, of which a step sees only what it needs.
     pub root: &'a Path,
     pub deadline: Instant,
+    pub time_limit: Duration,
+    pub limits: &'a Limits,
     pub cancel: &'a CancellationToken,
 }
 
@@ -44,6 +47,10 @@ pub(super) struct Place<'a> {
     pub work: &'a Path,
     pub cache: Option<&'a Path>,
     pub writes: &'a [&'a Path],
+    /// The environment that is filled.
+    pub fills: Option<&'a Path>,
+    /// The cache in which source packages are built: what it grows by counts.
+    pub builds_in: Option<&'a Path>,
 }
 
 /// How packages get into an environment.
@@ -66,7 +73,7 @@ impl Steps<'_> {
         args.push(self.interpreter.path.clone().into());
         args.extend(more.iter().map(OsString::from));
         self.add_index(&mut args);
-        self.run(self.given(self.confined(self.uv.path.clone(), args, place)), log).await
+        self.run(self.given(self.confined(self.uv.path.clone(), args, place)), place, log).await
     }
 
     /// Makes an empty environment.
@@ -75,7 +82,7 @@ impl Steps<'_> {
         args.push("--python".into());
         args.push(self.interpreter.path.clone().into());
         args.push(environment.into());
-        self.run(self.confined(self.uv.path.clone(), args, place), log).await
+        self.run(self.confined(self.uv.path.clone(), args, place), place, log).await
     }
 
     /// Installs what `lock.txt` in the place names.
@@ -99,7 +106,7 @@ impl Steps<'_> {
         let confined = self.confined(self.uv.path.clone(), args, place);
         // What is installed from wheels is shared with everybody: nothing of this build's own may have a hand in it.
         let confined = if how == Install::Wheels { confined } else { self.given(confined) };
-        self.run(confined, log).await
+        self.run(confined, place, log).await
     }
 
     /// Compiles the installed modules, because the environment is read-only later and each start would do it again.
@@ -112,7 +119,7 @@ impl Steps<'_> {
                 .map(OsString::from)
                 .to_vec();
         args.push(environment.join("lib").into());
-        self.run(self.confined(self.interpreter.path.clone(), args, place), &|_| {}).await.map(drop)
+        self.run(self.confined(self.interpreter.path.clone(), args, place), place, &|_| {}).await.map(drop)
     }
 
     fn uv_args(&self, command: &[&str], place: &Place<'_>) -> Vec<OsString> {
@@ -146,6 +153,8 @@ impl Steps<'_> {
             user: self.user,
             cpu_seconds: None,
             memory_bytes: None,
+            data_bytes: None,
+            joins: Vec::new(),
         }
     }
 
@@ -174,13 +183,31 @@ impl Steps<'_> {
         env
     }
 
-    async fn run(&self, confined: Confined, log: Log<'_>) -> Result<Done, BuildError> {
+    async fn run(&self, mut confined: Confined, place: &Place<'_>, log: Log<'_>) -> Result<Done, BuildError> {
+        let held = self.limits.hold();
+        confined.joins = held.joins();
+        if !held.is_group() {
+            confined.data_bytes = Some(self.limits.memory);
+        }
         let time = self.deadline.saturating_duration_since(Instant::now());
-        let limits = Run { time, cancel: self.cancel, most_output: MOST_LOCK, log };
+        let cancel = self.cancel.child_token();
+        let limits = Run { time, cancel: &cancel, most_output: MOST_LOCK, log };
         let program = confined.program.clone();
-        match run(confined, &limits).await {
-            Ok(Ended::Done(done)) => Ok(done),
-            Ok(Ended::TimedOut) => Err(BuildError::TimedOut),
+        let folders: Vec<PathBuf> = place.fills.into_iter().chain([place.work]).map(Path::to_path_buf).collect();
+        let running = run(confined, &limits);
+        tokio::pin!(running);
+        let ended = tokio::select! {
+            ended = &mut running => ended,
+            sentence = self.limits.outgrown(&folders, place.builds_in) => {
+                cancel.cancel();
+                // Its processes have ended when this has.
+                let _ = running.await;
+                return Err(BuildError::Failed(sentence));
+            }
+        };
+        match ended {
+            Ok(Ended::Done(done)) => Ok(Done { out_of_memory: held.out_of_memory(), ..done }),
+            Ok(Ended::TimedOut) => Err(BuildError::TimedOut(self.time_limit)),
             Ok(Ended::Cancelled) => Err(BuildError::Cancelled),
             Err(error) => Err(BuildError::Io(io::Error::new(
                 error.kind(),

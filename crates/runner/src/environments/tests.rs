@@ -1,11 +1,19 @@
 //! Builds with the real uv and the real index.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, sync::Mutex, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    process::Command,
+    sync::{Mutex, OnceLock},
+    time::Duration,
+};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{BuildError, BuildUser, Builder, Environment, Given, Settings, Spec};
+use super::{BuildError, BuildUser, Builder, Environment, Given, Limits, Settings, Spec};
 use crate::{
+    cgroup::Cgroups,
     interpreters::{self, Interpreter},
     uv::{Host, Index, IndexSettings, Uv, locate_or_fetch},
 };
@@ -13,6 +21,7 @@ use crate::{
 pub(super) struct Bench {
     pub builder: Builder,
     interpreter: Interpreter,
+    offered: Vec<String>,
     log: Mutex<Vec<String>>,
     pub home: tempfile::TempDir,
     pub given: Given,
@@ -28,16 +37,26 @@ async fn uv(interpreter: &Interpreter) -> Uv {
     locate_or_fetch(&tools, &host_index(), std::slice::from_ref(&interpreter.path)).await.unwrap()
 }
 
+/// Limits that nobody meets, with the groups of this host.
+pub(super) fn limits() -> Limits {
+    static CGROUPS: OnceLock<Cgroups> = OnceLock::new();
+    let cgroups = CGROUPS.get_or_init(|| Cgroups::find(&format!("builds-{}", std::process::id())));
+    Limits { size: 20_000_000_000, memory: 4_000_000_000, cgroups: cgroups.clone() }
+}
+
 impl Bench {
     pub async fn with(index: Index, time_limit: Duration) -> Self {
-        let interpreter = interpreters::find().await.into_iter().next().expect("the tests need a Python on PATH");
+        let found = interpreters::find().await;
+        let offered = found.iter().map(|it| it.minor.clone()).collect();
+        let interpreter = found.into_iter().next().expect("the tests need a Python on PATH");
         let home = tempfile::tempdir().unwrap();
         let uv = uv(&interpreter).await;
         let root = home.path().join("environments");
-        let settings = Settings { root, uv, index, user: BuildUser::default(), time_limit };
+        let settings = Settings { root, uv, index, user: BuildUser::default(), time_limit, limits: limits() };
         Self {
             builder: Builder::open(settings).unwrap(),
             interpreter,
+            offered,
             log: Mutex::default(),
             home,
             given: Given::default(),
@@ -48,8 +67,24 @@ impl Bench {
         Self::with(host_index(), Duration::from_secs(300)).await
     }
 
+    pub fn python_minor(&self) -> &str {
+        &self.interpreter.minor
+    }
+
+    /// Another Python of this host, when it has one.
+    pub fn other_minor(&self) -> Option<&str> {
+        self.offered.iter().map(String::as_str).find(|minor| *minor != self.interpreter.minor)
+    }
+
     pub fn spec<'a>(&'a self, requirements: &'a str) -> Spec<'a> {
-        Spec { requirements, interpreter: &self.interpreter, scope: "tests", refresh: false, given: &self.given }
+        Spec {
+            requirements,
+            interpreter: &self.interpreter,
+            offered: &self.offered,
+            scope: "tests",
+            refresh: false,
+            given: &self.given,
+        }
     }
 
     pub async fn build(&self, requirements: &str) -> Result<Environment, BuildError> {
@@ -164,10 +199,14 @@ async fn what_does_not_exist_is_named_with_what_does() {
     );
 
     let message = bench.message("six>=99").await;
-    assert!(message.starts_with("requirements.txt line 1: six>=99 does not exist, only six<=1."), "{message}");
+    assert!(
+        message.starts_with("requirements.txt line 1: six>=99 does not exist; the newest that can be had is 1."),
+        "{message}"
+    );
 
     let message = bench.message("modelyard-no-such-package-0").await;
-    let wanted = "requirements.txt line 1: the package modelyard-no-such-package-0 was not found in the package index";
+    let wanted = "requirements.txt line 1: the package modelyard-no-such-package-0 was not found in the package index; \
+                  check its name";
     assert_eq!(message, wanted);
     assert!(bench.logged("was not found in the"), "uv's own words are in the log");
 
@@ -180,7 +219,11 @@ async fn conflicts_and_bad_lines_are_explained() {
     let bench = Bench::new().await;
 
     let message = bench.message("six==1.16.0\nsix==1.17.0\n").await;
-    assert_eq!(message, "The requirements cannot be met: you require six==1.16.0 and six==1.17.0");
+    assert_eq!(
+        message,
+        "requirements.txt lines 1 and 2 cannot both be met: line 1 asks for six==1.16.0, and line 2 asks for six==1.17.0; \
+         change the version of one of them, so that both accept the same six"
+    );
     let message = bench.message("six\nsix=1\n").await;
     assert!(
         message.starts_with("requirements.txt line 2: 'six=1' is not a requirement: no such comparison"),
@@ -200,7 +243,9 @@ async fn an_index_that_is_not_there_is_said_to_be_unreachable() {
     let message = bench.message("six").await;
 
     assert!(
-        message.starts_with("The package index could not be reached at http://127.0.0.1:9/simple/six/: "),
+        message.starts_with(
+            "The package index could not be reached at http://127.0.0.1:9/simple/six/: the connection was refused; "
+        ),
         "{message}"
     );
 }

@@ -105,6 +105,12 @@ impl LocalRunner {
         &self.shared.network.reach
     }
 
+    /// The cgroups of this installation, for others who run programs of users.
+    #[must_use]
+    pub fn cgroups(&self) -> &Cgroups {
+        &self.shared.cgroups
+    }
+
     /// Stops all instances, and leaves nothing behind.
     pub async fn shut_down(&self) {
         let all: Vec<Key> = self.shared.instances().keys().copied().collect();
@@ -115,10 +121,15 @@ impl LocalRunner {
         for stop in stops.collect::<Vec<_>>() {
             let _ = stop.await;
         }
-        self.shared.cgroups.remove();
         let shared = self.shared.clone();
-        if tokio::task::spawn_blocking(move || shared.network.close(&shared.settings.folder)).await.is_err() {
-            tracing::error!("taking the network of instances down failed");
+        let closed = tokio::task::spawn_blocking(move || {
+            // Steps of builds have groups of their own beside those of instances, and end now as well.
+            shared.cgroups.clear();
+            shared.cgroups.remove();
+            shared.network.close(&shared.settings.folder);
+        });
+        if closed.await.is_err() {
+            tracing::error!("taking down what instances had on this host failed");
         }
     }
 }

@@ -85,6 +85,10 @@ settings! {
     allowed_indexes: Vec<String> = "";
     /// How long the build of an environment may take.
     build_time_limit: Period = "30 min";
+    /// The most that an environment may hold.
+    build_size_limit: Size = "20 GB";
+    /// Memory of a step of a build; without a cgroup, of each of its processes.
+    build_memory: Size = "8 GB";
     /// How many environments are built at once.
     builds_at_once: u32 = "2";
     /// The least walls that user code runs in: 3, 2, or 1 for a plain process, which needs `unsafe_run` too.

@@ -56,11 +56,12 @@ statements! {
     CONTENT_KEYS = "SELECT DISTINCT content_key FROM environment_builds WHERE content_key IS NOT NULL";
     UPDATE = "UPDATE environment_builds SET ", EnvironmentBuild::ASSIGNMENTS, " WHERE id = $1";
     CLAIM_LITE = "UPDATE environment_builds SET status = 'building', server_id = $1, life = $2, started_at = $3
-        WHERE id = (SELECT id FROM environment_builds ", READY, ")
+        WHERE id = (SELECT id FROM environment_builds ", READY, " LIMIT 1)
         RETURNING ", EnvironmentBuild::COLUMNS;
     CLAIM_PG = "UPDATE environment_builds SET status = 'building', server_id = $1, life = $2, started_at = $3
-        WHERE id = (SELECT id FROM environment_builds ", READY, " FOR UPDATE SKIP LOCKED)
+        WHERE id = (SELECT id FROM environment_builds ", READY, " LIMIT 1 FOR UPDATE SKIP LOCKED)
         RETURNING ", EnvironmentBuild::COLUMNS;
+    WAITING = "SELECT ", EnvironmentBuild::COLUMNS, " FROM environment_builds ", READY, " LIMIT $1";
     REQUEUE = "UPDATE environment_builds SET status = 'queued', server_id = NULL, life = NULL, started_at = NULL
         WHERE status = 'building' AND ((server_id = $1 AND life < $2)
             OR server_id IN (SELECT id FROM servers WHERE heartbeat_at < $3))";
@@ -73,7 +74,7 @@ const READY: &str = "WHERE status = 'queued' AND NOT EXISTS (
         JOIN environments ON environments.id = environment_tags.environment_id
         JOIN environment_tags AS below ON below.environment_id = environments.base_environment_id
         WHERE environment_revisions.id = environment_builds.revision_id AND below.status = 'building')
-    ORDER BY id LIMIT 1";
+    ORDER BY id";
 
 /// Adds a build; refused when the revision is gone.
 pub async fn insert(tx: &mut Tx, build: &EnvironmentBuild) -> Result<()> {
@@ -115,6 +116,11 @@ pub async fn update(tx: &mut Tx, build: &EnvironmentBuild) -> Result<bool> {
 pub async fn next_queued(tx: &mut Tx, life: Life, now: Timestamp) -> Result<Option<EnvironmentBuild>> {
     let text = tx.text(CLAIM_LITE, CLAIM_PG);
     tx.first(text, values![life.server, life.number, now]).await
+}
+
+/// The oldest queued builds that can be made.
+pub async fn waiting(on: impl Source<'_>, most: i64) -> Result<Vec<EnvironmentBuild>> {
+    on.all(WAITING, values![most]).await
 }
 
 /// Puts back what earlier lives of this server, or servers silent since `dead_since`, were working on.

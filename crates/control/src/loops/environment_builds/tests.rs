@@ -6,6 +6,7 @@ use modelyard_store::{Version, revisions, versions};
 use modelyard_types::ServerId;
 use serde_json::json;
 
+use super::making::requirements_of;
 use super::*;
 use crate::loops::{build_all, single, work_on_next};
 use crate::testing::World;

@@ -1,0 +1,155 @@
+//! What is taken, and what is refused with which words.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::{Apt, Origins, UbiopsYaml, filled_in, parse};
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn all_that_the_file_can_ask_for_is_read() {
+    let text = "\u{feff}# ours
+environment_variables:
+  - MODE=fast
+  - \"QUOTED=a = b: c\"
+  - _EMPTY=
+apt:
+  keys:
+    urls:
+      - https://example.org/key.asc
+    items: ['a key']
+  packages:
+  - ffmpeg
+  - libgl1:amd64
+  - nginx=1.18.0-0ubuntu1~a*
+  sources:
+    items:
+      - deb https://example.org/apt stable main
+";
+    let apt = Apt {
+        line: 6,
+        packages: ["ffmpeg", "libgl1:amd64", "nginx=1.18.0-0ubuntu1~a*"].map(str::to_owned).to_vec(),
+        keys: Origins { urls: vec!["https://example.org/key.asc".into()], items: vec!["a key".into()] },
+        sources: Origins { urls: vec![], items: vec!["deb https://example.org/apt stable main".into()] },
+    };
+    let variables = pairs(&[("MODE", "fast"), ("QUOTED", "a = b: c"), ("_EMPTY", "")]);
+    assert_eq!(parse(text), Ok(UbiopsYaml { variables, apt: Some(apt) }));
+    for nothing in ["", "# nothing\n", "---\n", "---\n# x\n...\n", "~", "{}"] {
+        assert_eq!(parse(nothing), Ok(UbiopsYaml::default()), "{nothing:?}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_is_refused_with_its_line() {
+    let list = "is not a list of texts; write each one in a line of its own as";
+    for (text, line, why) in [
+        ("environment_variables:\n\t- A=1", 2, "the line has a tab, which YAML does not take; use spaces"),
+        ("a: 1\n", 1, "the key 'a' is not known here; the keys are environment_variables and apt"),
+        ("- a\n", 1, "the file is not a list of keys; write environment_variables: and apt: with what belongs to it"),
+        ("# c\nenvironment_variables: A=1", 2, &format!("environment_variables {list} - NAME=value")),
+        ("environment_variables:\n  A: 1", 2, &format!("environment_variables {list} - NAME=value")),
+        ("environment_variables:\n  - A=1\n  - B: 1", 3, &format!("environment_variables {list} - NAME=value")),
+        ("environment_variables:\n  - A", 2, "'A' has no '='; write - NAME=value"),
+        ("environment_variables:\n  - A=1\n  - A=2", 3, "the variable A is there twice; keep one of them"),
+        (
+            "environment_variables: []\nenvironment_variables: []",
+            2,
+            "the key 'environment_variables' is there twice; keep one of them",
+        ),
+        ("apt:\n  packages: []", 1, "apt has no packages; list at least one below packages:, or remove apt"),
+        ("apt:\n  keys:\n    urls: []", 1, "apt has no packages; list at least one below packages:, or remove apt"),
+        ("apt:", 1, "apt is not a list of keys; write packages: with what belongs to it"),
+        (
+            "apt:\n  packages:\n  - a\n  extra: 1",
+            4,
+            "the key 'extra' is not known here; the keys are packages, keys and sources",
+        ),
+        (
+            "apt:\n  packages: [a]\n  keys:\n    files: []",
+            4,
+            "the key 'files' is not known here; the keys are urls and items",
+        ),
+        (
+            "apt:\n  packages:\n  - --allow-unauthenticated",
+            3,
+            "'--allow-unauthenticated' is no name of a system package",
+        ),
+        ("apt:\n  packages:\n  - a b", 3, "'a b' is no name of a system package"),
+        (
+            "apt:\n  packages: [a]\n  sources:\n    urls: ['file:///etc/x']",
+            4,
+            "'file:///etc/x' is no http: or https: address",
+        ),
+        ("environment_variables: &x []", 1, "anchors, aliases and tags are not taken here; write the text itself"),
+        ("environment_variables: !!seq []", 1, "anchors, aliases and tags are not taken here; write the text itself"),
+        ("apt: {packages: [a]}\n---\napt: {}", 3, "the file has a second document; keep one of them"),
+        ("[[[[[[[[[[[[[1]]]]]]]]]]]]]", 1, "this is nested too deeply"),
+    ] {
+        assert_eq!(parse(text), Err(format!("ubiops.yaml line {line}: {why}")), "{text}");
+    }
+    let broken = parse("apt:\n  packages: [a\n").unwrap_err();
+    assert!(broken.starts_with("ubiops.yaml line ") && broken.contains("this is not YAML: "), "{broken}");
+}
+
+#[test]
+fn names_are_checked_and_those_of_the_platform_refused() {
+    let told = |name: &str| parse(&format!("environment_variables:\n  - \"{name}=1\"")).map(drop).unwrap_err();
+    for name in ["a", "Mode", "1A", "A-B", "", "A B", "É"] {
+        assert!(told(name).contains(&format!("line 2: '{name}' is no name of a variable")), "{}", told(name));
+    }
+    for name in [
+        "PATH",
+        "HOME",
+        "UV_INDEX_URL",
+        "PIP_INDEX_URL",
+        "HTTPS_PROXY",
+        "INT_API_TOKEN",
+        "SSL_CERT_FILE",
+        "MODELYARD_RUN",
+    ] {
+        let wanted =
+            format!("ubiops.yaml line 2: the variable {name} is set by the platform and cannot be set here; remove it");
+        assert_eq!(told(name), wanted);
+    }
+    let long = format!("environment_variables:\n  - A={}", "x".repeat((64 << 10) + 1));
+    assert!(parse(&long).unwrap_err().contains("more than 65536 bytes"));
+}
+
+#[test]
+fn references_are_filled_in_from_what_counts() {
+    let file =
+        pairs(&[("A", "1"), ("B", "${A}-${C}"), ("C", "${A}${NOBODY}"), ("D", "$A ${} ${A ${A}${Ä}"), ("E", "${P}")]);
+    let over = BTreeMap::from([("P", "literally ${A}"), ("C", "c")]);
+
+    let filled = filled_in(&file, &over);
+
+    assert_eq!(
+        filled,
+        pairs(&[("A", "1"), ("B", "1-c"), ("C", "1"), ("D", "$A ${} ${A 1${Ä}"), ("E", "literally ${A}")])
+    );
+}
+
+#[test]
+fn endless_references_are_refused() {
+    let told = parse("environment_variables:\n  - A=${B}\n  - B=x${A}").unwrap_err();
+    assert_eq!(told, "ubiops.yaml line 3: the variable A refers to itself, or too deeply; write its value out");
+    let mut bomb = String::from("environment_variables:\n  - A0=xxxxxxxxxx\n");
+    for at in 1..10 {
+        bomb.push_str(&format!("  - A{at}={}\n", format!("${{A{}}}", at - 1).repeat(10)));
+    }
+    assert!(parse(&bomb).unwrap_err().contains("becomes longer than 65536 bytes"), "{bomb}");
+}
+
+proptest! {
+    /// Nothing that a user sends makes it panic or fall silent.
+    #[test]
+    fn any_text_is_read_or_refused_in_one_line(text in "[ \\-:A-Z=a-z\n\\[\\]{}'\"$#&*!|>%@`,?\u{e9}0-9]{0,200}") {
+        if let Err(why) = parse(&text) {
+            prop_assert!(why.starts_with("ubiops.yaml line ") && !why.contains('\n'), "{why}");
+        }
+    }
+}
