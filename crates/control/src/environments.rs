@@ -1,5 +1,5 @@
 //! Which environment a version runs in: base ones and custom ones, chosen by name, and implicit ones made from a
-//! package's requirements.
+//! package's dependency files.
 
 mod base;
 mod building;
@@ -18,7 +18,9 @@ pub(crate) use base::reconcile_base;
 pub(crate) use building::is_open;
 pub(crate) use files::REBUILD;
 pub use files::expired;
-pub(crate) use implicit::{assign, call_off_own, drop_implicit, drop_unwanted, requeue, requirements_of, switch};
+pub(crate) use implicit::{
+    assign, call_off_own, drop_implicit, drop_unwanted, files_of, files_of_package, requeue, switch,
+};
 pub use usage::Usage;
 
 /// The tag that environments have which are not managed by tags.

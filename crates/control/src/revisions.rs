@@ -89,8 +89,8 @@ impl Control {
             return Err(Error::invalid("The revision is being built already"));
         }
         let trigger = "Rebuild triggered";
-        environments::assign(&mut tx, &by.email, &mut version, &mut revision, requirements_of(&package), trigger)
-            .await?;
+        let files = environments::files_of_package(&package);
+        environments::assign(&mut tx, &by.email, &mut version, &mut revision, files, trigger).await?;
         environments::requeue(&mut revision, trigger);
         revision.main_file = package.main_file;
         revisions::update(&mut tx, &revision).await?;
@@ -158,8 +158,8 @@ impl Control {
             revisions::lock(&mut tx, source).await?.ok_or(Error::NotFound(Kind::Revision))?;
         }
         let mut revision = code.revision(by, &version, trigger)?;
-        let requirements = requirements_of(&code.package);
-        environments::assign(&mut tx, &by.email, &mut version, &mut revision, requirements, trigger).await?;
+        let files = environments::files_of_package(&code.package);
+        environments::assign(&mut tx, &by.email, &mut version, &mut revision, files, trigger).await?;
         revisions::insert(&mut tx, &revision).await?;
         supersede(&mut tx, &version).await?;
         version.latest_revision_id = Some(revision.id);
@@ -232,11 +232,6 @@ impl Code {
             finished_at: None,
         })
     }
-}
-
-/// The requirements that a package asks for, if it asks for any.
-fn requirements_of(package: &Package) -> Option<String> {
-    package.dependency("requirements.txt").map(str::to_owned)
 }
 
 fn sha256(package: &Package) -> Result<[u8; 32]> {

@@ -200,10 +200,15 @@ impl EnvironmentVariableUpdate {
     }
 }
 
+/// Whether the platform sets a variable itself.
+pub fn is_of_platform(name: &str) -> bool {
+    name.starts_with(PLATFORM_PREFIX) || PLATFORM_NAMES.contains(&name)
+}
+
 /// Refuses names that the platform sets itself.
 fn check_name(name: &VariableName) -> Result<(), String> {
     let name = name.as_str();
-    if name.starts_with(PLATFORM_PREFIX) || PLATFORM_NAMES.contains(&name) {
+    if is_of_platform(name) {
         return Err(format!(
             "The name '{name}' belongs to the platform, which sets it itself; choose a name that does not begin with \
              {PLATFORM_PREFIX} and is none of {}",

@@ -7,6 +7,7 @@ mod changes;
 mod checks;
 mod custom;
 mod files;
+mod variables;
 
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};

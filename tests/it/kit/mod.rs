@@ -8,6 +8,7 @@ pub mod package;
 mod reply;
 mod rows;
 mod server;
+pub mod web;
 
 pub use insta::assert_snapshot;
 pub use serde_json::{Value, json};

@@ -14,7 +14,8 @@ use modelyard_types::instance_types::InstanceType;
 use modelyard_types::network::Egress;
 use modelyard_types::versions::{RetentionMode, ScalingStrategy, VersionStatus};
 use modelyard_types::{
-    DeploymentId, EnvironmentId, InstanceTypeGroupId, OrganizationId, ProjectId, RevisionId, VersionId,
+    DeploymentId, EnvironmentBuildId, EnvironmentId, InstanceTypeGroupId, OrganizationId, ProjectId, RevisionId,
+    VersionId,
 };
 
 use crate::lanes::Lanes;
@@ -125,6 +126,8 @@ pub struct Code {
     pub environment: String,
     /// The built environment; none in a base environment.
     pub content_key: Option<String>,
+    /// The build of it, whose files may ask for variables.
+    pub build: Option<EnvironmentBuildId>,
 }
 
 impl ProjectSnapshot {
@@ -218,6 +221,7 @@ impl VersionSnapshot {
                 interpreter: environment.interpreter.clone(),
                 environment: environment.name.clone(),
                 content_key,
+                build: version.active_build_id,
             })
         });
         let count = |number: i64| u32::try_from(number).unwrap_or(0);

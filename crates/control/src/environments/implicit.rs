@@ -1,7 +1,9 @@
-//! What runs under a version: its base, or an implicit environment with the requirements of its own code on top.
+//! What runs under a version: its base, or an implicit environment with what its own code asks for on top.
 
+use modelyard_runner::package::Package;
 use modelyard_store::environments::{self, builds, revisions as environment_revisions, tags};
 use modelyard_store::{Environment, EnvironmentRevision, Revision, Tag, Tx, Version};
+use modelyard_types::environments::EnvironmentBuildDependency;
 use modelyard_types::labels::Labels;
 use modelyard_types::revisions::BuildStatus;
 use modelyard_types::versions::VersionStatus;
@@ -28,8 +30,8 @@ pub(crate) async fn switch(tx: &mut Tx, by: &Actor, version: &mut Version, base:
     let Some(mut revision) = modelyard_store::revisions::lock(tx, latest).await? else {
         return Ok(());
     };
-    let requirements = requirements_of(tx, &revision).await?;
-    assign(tx, &by.email, version, &mut revision, requirements, "Environment changed").await?;
+    let files = files_of(tx, &revision).await?;
+    assign(tx, &by.email, version, &mut revision, files, "Environment changed").await?;
     requeue(&mut revision, "Environment changed");
     modelyard_store::revisions::update(tx, &revision).await?;
     version.status = crate::versions::status_while_building(version);
@@ -46,8 +48,11 @@ pub(crate) fn requeue(revision: &mut Revision, trigger: &str) {
     revision.finished_at = None;
 }
 
-/// The requirements that a revision itself asked for, if it asked for any.
-pub(crate) async fn requirements_of(tx: &mut Tx, revision: &Revision) -> Result<Option<String>> {
+/// The dependency files of a package: what it asks for an environment of its own with.
+pub(crate) type Files = Vec<EnvironmentBuildDependency>;
+
+/// The dependency files of a revision's own code, if it has any.
+pub(crate) async fn files_of(tx: &mut Tx, revision: &Revision) -> Result<Option<Files>> {
     let runs_in = environments::get(&mut *tx, revision.environment_id).await?;
     if !runs_in.is_some_and(|it| it.implicit) {
         return Ok(None);
@@ -55,20 +60,37 @@ pub(crate) async fn requirements_of(tx: &mut Tx, revision: &Revision) -> Result<
     let Some(build) = revision.environment_build_id else { return Ok(None) };
     let Some(build) = builds::get(&mut *tx, build).await? else { return Ok(None) };
     let made_of = environment_revisions::get(&mut *tx, build.revision_id).await?;
-    Ok(made_of.map(|made_of| made_of.requirements))
+    Ok(made_of.map(|made_of| {
+        let requirements = made_of.requirements;
+        made_of.dependency_files.unwrap_or_else(|| vec![dependency(REQUIREMENTS, &requirements)])
+    }))
 }
 
-/// Gives a revision its environment: the version's base, or an implicit one with `requirements` on top of it.
+/// The file of requirements.
+const REQUIREMENTS: &str = "requirements.txt";
+
+/// What a package asks for, if it asks for anything.
+pub(crate) fn files_of_package(package: &Package) -> Option<Files> {
+    let file = |name| package.dependency(name).map(|text| dependency(name, text));
+    let files: Files = [REQUIREMENTS, "ubiops.yaml"].into_iter().filter_map(file).collect();
+    (!files.is_empty()).then_some(files)
+}
+
+fn dependency(name: &str, text: &str) -> EnvironmentBuildDependency {
+    EnvironmentBuildDependency { name: name.to_owned(), content: text.to_owned() }
+}
+
+/// Gives a revision its environment: the version's base, or an implicit one with what `files` ask for on top of it.
 pub(crate) async fn assign(
     tx: &mut Tx,
     by: &str,
     version: &mut Version,
     revision: &mut Revision,
-    requirements: Option<String>,
+    files: Option<Files>,
     trigger: &str,
 ) -> Result<()> {
     let old = revision.environment_build_id;
-    give(tx, by, version, revision, requirements, trigger).await?;
+    give(tx, by, version, revision, files, trigger).await?;
     drop_unwanted(tx, old).await
 }
 
@@ -77,11 +99,11 @@ pub(crate) async fn drop_unwanted(tx: &mut Tx, build: Option<EnvironmentBuildId>
     let Some(id) = build else { return Ok(()) };
     let Some(build) = builds::get(&mut *tx, id).await? else { return Ok(()) };
     let Some(made_of) = environment_revisions::get(&mut *tx, build.revision_id).await? else { return Ok(()) };
-    match made_of.dependency_files {
-        None => drop_queued(tx, id).await,
-        // It is that of an environment which others use.
-        Some(_) => Ok(()),
+    if made_of.is_of_package() {
+        return drop_queued(tx, id).await;
     }
+    // It is that of an environment which others use.
+    Ok(())
 }
 
 /// Calls off what is being built for a revision alone.
@@ -100,13 +122,13 @@ async fn give(
     by: &str,
     version: &mut Version,
     revision: &mut Revision,
-    requirements: Option<String>,
+    files: Option<Files>,
     trigger: &str,
 ) -> Result<()> {
     let base = environments::get(&mut *tx, version.base_environment_id).await?;
     let base = base.ok_or(Error::NotFound(Kind::Environment))?;
     let ready = build_to_run(tx, &base).await?;
-    let Some(requirements) = requirements else {
+    let Some(files) = files else {
         version.environment_id = base.id;
         revision.environment_id = base.id;
         revision.environment_build_id = ready;
@@ -114,6 +136,7 @@ async fn give(
     };
     let (environment, mut tag) = implicit_of(tx, version, base).await?;
     let now = Timestamp::now();
+    let requirements = files.iter().find(|file| file.name == REQUIREMENTS);
     let made_of = EnvironmentRevision {
         id: EnvironmentRevisionId::new(),
         tag_id: tag.id,
@@ -121,8 +144,8 @@ async fn give(
         created_by: by.to_owned(),
         package_key: None,
         file_name: None,
-        requirements,
-        dependency_files: None,
+        requirements: requirements.map(|file| file.content.clone()).unwrap_or_default(),
+        dependency_files: Some(files),
         expired: false,
     };
     environment_revisions::insert(tx, &made_of).await?;

@@ -1,7 +1,8 @@
 //! Builds environments that wait for it, some at a time.
 //!
-//! Those that have to wait are looked at meanwhile: [`checks`].
+//! Those that have to wait are looked at meanwhile: [`checks`]. What their files ask for: [`asked`].
 
+mod asked;
 pub(super) mod checks;
 mod making;
 
@@ -93,8 +94,8 @@ struct Target {
 enum Below {
     /// A base environment.
     Base,
-    /// A build of another environment, whose requirements are installed too.
-    Build(EnvironmentBuildId, String),
+    /// A build of another environment, and what that was made of, which is installed too.
+    Build(EnvironmentBuildId, Box<EnvironmentRevision>),
     /// Another environment that has no build in use; its name.
     NotAvailable(String),
 }
@@ -161,7 +162,7 @@ async fn below(control: &Control, environment: &Environment) -> Result<Below> {
     let Some(id) = tag.and_then(|tag| tag.active_build_id) else { return Ok(Below::NotAvailable(base.name)) };
     let build = builds::get(control.store(), id).await?.ok_or(Error::NotFound(Kind::Build))?;
     let made_of = environment_revisions::get(control.store(), build.revision_id).await?;
-    Ok(Below::Build(id, made_of.ok_or(Error::NotFound(Kind::Revision))?.requirements))
+    Ok(Below::Build(id, made_of.ok_or(Error::NotFound(Kind::Revision))?.into()))
 }
 
 type Made = Result<modelyard_runner::environments::Environment, String>;

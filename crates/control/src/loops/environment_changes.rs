@@ -7,7 +7,7 @@ use modelyard_store::{revisions, versions};
 use modelyard_types::{Result, RevisionId, VersionId};
 
 use crate::Control;
-use crate::environments::{TAG, assign, is_open, requeue, requirements_of};
+use crate::environments::{TAG, assign, files_of, is_open, requeue};
 use crate::versions::status_while_building;
 
 /// How often to look without a nudge.
@@ -73,9 +73,9 @@ async fn build_again(control: &Control, id: VersionId, revision: RevisionId) -> 
         return Ok(());
     }
     let runs_in = version.environment_id;
-    let requirements = requirements_of(&mut tx, &revision).await?;
+    let files = files_of(&mut tx, &revision).await?;
     let by = revision.created_by.clone();
-    assign(&mut tx, &by, &mut version, &mut revision, requirements, TRIGGER).await?;
+    assign(&mut tx, &by, &mut version, &mut revision, files, TRIGGER).await?;
     if version.latest_revision_id != Some(revision.id) {
         // That of newer code, which does not serve yet.
         version.environment_id = runs_in;

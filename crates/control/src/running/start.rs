@@ -6,6 +6,7 @@ use std::sync::Arc;
 use modelyard_runner::process::{Ended, Listener};
 use modelyard_runner::protocol::{Maxima, OutputField};
 use modelyard_runner::runner::{InstanceSpec, Load, StartError};
+use modelyard_runner::ubiops_yaml::filled_in;
 use modelyard_scheduler::StopReason;
 use modelyard_store::Instance;
 use modelyard_store::logs::LogLabels;
@@ -102,12 +103,16 @@ impl Inner {
             tracing::error!(%cause, instance = %instance.id, "the environment variables of an instance cannot be read");
             "The instance could not be started: its environment variables cannot be read".to_owned()
         })?;
+        let files = match version.code.as_ref().and_then(|code| code.build) {
+            Some(build) => self.variables_of_files(build).await?,
+            None => Vec::new(),
+        };
         let token = self.catalogue.instance_tokens.issue(deployment);
         let confided = Confided { masks: variables.masks(&[&token.text]), token: token.hash };
         if listener.confided.set(confided).is_err() {
             return Err("The instance could not be started: it was started before".to_owned());
         }
-        let env = env(self, place, &variables, &token.text);
+        let env = env(self, place, &files, &variables, &token.text)?;
         spec(self, instance, place, variables.main_file(), env)
     }
 
@@ -230,13 +235,15 @@ fn spec(
     })
 }
 
-/// What the processes of an instance find in their environment: the user's variables, then those of the platform, which win.
+/// What the processes of an instance find in their environment: the variables of files, those that the user set over them,
+/// and over all those of the platform.
 fn env(
     control: &Inner,
     (project, deployment, version): &Place,
+    files: &[(String, String)],
     variables: &Variables,
     token: &str,
-) -> Vec<(String, String)> {
+) -> Result<Vec<(String, String)>, String> {
     let own = [
         (MAIN_FILE, variables.main_file()),
         ("INT_API_URL", &control.settings.api_url),
@@ -246,7 +253,12 @@ fn env(
         ("UBIOPS_VERSION", &version.name),
     ];
     let others = variables.pairs().filter(|(name, _)| own.iter().all(|(own, _)| own != name));
-    others.chain(own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))).collect()
+    let own = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let mut env: Vec<(String, String)> = others.chain(own).collect();
+    let over = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let files = filled_in(files, &over)?;
+    env.extend(files);
+    Ok(env)
 }
 
 fn output_field(field: &Field) -> OutputField {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use modelyard_runner::environments::Given;
-use modelyard_store::{Variable, variables};
+use modelyard_runner::ubiops_yaml;
+use modelyard_store::environments::revisions as environment_revisions;
+use modelyard_store::{EnvironmentRevision, Variable, variables};
 use modelyard_types::variables::{DEFAULT_MAIN_FILE, MAIN_FILE, OLD_MAIN_FILE};
-use modelyard_types::{DeploymentId, ProjectId, Result, TagId, VersionId};
+use modelyard_types::{DeploymentId, EnvironmentBuildId, ProjectId, Result, TagId, VersionId};
 use zeroize::Zeroizing;
 
 use super::{Level, Masks};
@@ -28,8 +30,7 @@ pub(super) fn merged(mut levels: Vec<Variable>) -> Vec<Variable> {
 }
 
 impl Inner {
-    /// What the instances of a version are given. Variables of a package's or environment's own (`ubiops.yaml`) will stand below
-    /// all of these: whoever reads them puts them in front.
+    /// What the instances of a version are given, but for what the files of its environment ask for below all of these.
     pub(crate) async fn variables_of(
         &self,
         project: ProjectId,
@@ -47,6 +48,20 @@ impl Inner {
 }
 
 impl Inner {
+    /// The variables that instances get from the `ubiops.yaml` of the environment they run in and of the one that stands on,
+    /// as they were written: of those of one name the last counts. The error is for the user.
+    pub(crate) async fn variables_of_files(&self, build: EnvironmentBuildId) -> Result<Vec<(String, String)>, String> {
+        let made_of = environment_revisions::under_build(&self.store, build).await.map_err(|cause| {
+            tracing::error!(%cause, %build, "the files of an environment cannot be read");
+            "The instance could not be started: the files of its environment cannot be read".to_owned()
+        })?;
+        let mut variables = Vec::new();
+        for text in made_of.iter().filter_map(EnvironmentRevision::ubiops_yaml) {
+            variables.extend(ubiops_yaml::parse(text)?.variables);
+        }
+        Ok(variables)
+    }
+
     /// What builds of an environment are given, or why they cannot be; and what hides the secrets that they may come across:
     /// those, and those of the project.
     pub(crate) async fn variables_of_build(&self, project: ProjectId, tag: TagId) -> (Result<Given, String>, Masks) {

@@ -9,14 +9,16 @@ mod tree;
 #[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 mod tests;
 
+use modelyard_types::variables::{MAIN_FILE, MAX_LEVEL, OLD_MAIN_FILE, OVERHEAD, is_of_platform};
+
 use self::tree::{Item, Kind};
 
-pub use references::filled_in;
+pub use references::{filled_in, unset};
 
-/// Names that the builder or the platform sets.
+/// Names that the builder sets.
 const OURS: [&str; 7] = ["PATH", "HOME", "TMPDIR", "LANG", "NO_COLOR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 /// How the names of more of them begin or end.
-const OUR_PREFIXES: [&str; 5] = ["UV_", "PIP_", "MODELYARD_", "INT_", "SSL_CLIENT_"];
+const OUR_PREFIXES: [&str; 4] = ["UV_", "PIP_", "MODELYARD_", "SSL_CLIENT_"];
 const OUR_SUFFIX: &str = "_PROXY";
 /// Longer values cannot be handed to a process together with others.
 const LONGEST_VALUE: usize = 64 << 10;
@@ -93,9 +95,19 @@ fn variables(item: Item) -> Result<Vec<(String, String)>, Refused> {
             return Err((line, format!("there are more than {MOST_VARIABLES} variables; put values into a file")));
         }
         all.push((name.to_owned(), value.to_owned()));
+        check_size(&all).map_err(|why| (line, why))?;
         references::check(&all).map_err(|why| (line, why))?;
     }
     Ok(all)
+}
+
+/// Refuses more than a program can be started with, beside the variables of other levels.
+fn check_size(variables: &[(String, String)]) -> Result<(), String> {
+    let size: usize = variables.iter().map(|(name, value)| name.len() + value.len() + OVERHEAD).sum();
+    if size > MAX_LEVEL {
+        return Err(format!("environment_variables take more than {MAX_LEVEL} bytes together; put values into files"));
+    }
+    Ok(())
 }
 
 fn check_name(name: &str) -> Result<(), String> {
@@ -107,8 +119,14 @@ fn check_name(name: &str) -> Result<(), String> {
             cut(name)
         ));
     }
+    if name == MAIN_FILE || name == OLD_MAIN_FILE {
+        return Err(format!(
+            "{name} names the main file of code before its environment is known; make it a variable of \
+             the version, its deployment or project"
+        ));
+    }
     let ours = OURS.contains(&name) || OUR_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    if ours || name.ends_with(OUR_SUFFIX) {
+    if ours || is_of_platform(name) || name.ends_with(OUR_SUFFIX) {
         return Err(format!("the variable {name} is set by the platform and cannot be set here; remove it"));
     }
     Ok(())

@@ -7,15 +7,34 @@ const DEEPEST: usize = 16;
 /// No value may grow beyond this by what is put into it.
 const LONGEST: usize = 64 << 10;
 
-/// The variables with what they refer to put in. A name finds its value among `over`, which win, or else among the
-/// variables themselves; one that nobody set stands for nothing.
-pub fn filled_in(variables: &[(String, String)], over: &BTreeMap<&str, &str>) -> Vec<(String, String)> {
+/// What counts of the variables, with what they refer to put in. Of those of one name the last counts, and none that
+/// is also among `over`. A reference finds its value among `over`, which is meant as it stands, or else among the
+/// variables; one that nobody set stands for nothing.
+pub fn filled_in(variables: &[(String, String)], over: &BTreeMap<&str, &str>) -> Result<Vec<(String, String)>, String> {
     let own = by_name(variables);
-    let value = |value: &str| {
-        fill(value, &|name| over.get(name).map(|it| (*it, true)).or_else(|| own.get(name).map(|it| (*it, false))), 0)
-    };
-    // Files with endless references are refused when they come in.
-    variables.iter().map(|(name, text)| (name.clone(), value(text).unwrap_or_else(|_| text.clone()))).collect()
+    let find = |name: &str| over.get(name).map(|it| (*it, true)).or_else(|| own.get(name).map(|it| (*it, false)));
+    let filled = own.iter().filter(|(name, _)| !over.contains_key(*name)).map(|(name, text)| {
+        let value = fill(text, &find, 0).map_err(|why| format!("ubiops.yaml: the variable {name} {why}"))?;
+        Ok(((*name).to_owned(), value))
+    });
+    let filled: Vec<_> = filled.collect::<Result<_, String>>()?;
+    super::check_size(&filled).map_err(|why| format!("ubiops.yaml: {why}"))?;
+    Ok(filled)
+}
+
+/// The names that variables refer to and nobody set.
+pub fn unset<'a>(variables: &'a [(String, String)], over: &BTreeMap<&str, &str>) -> Vec<&'a str> {
+    let own = by_name(variables);
+    let mut names = Vec::new();
+    for mut rest in own.values().copied() {
+        while let Some((_, name, after)) = reference(rest) {
+            rest = after;
+            if !own.contains_key(name) && !over.contains_key(name) && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names
 }
 
 /// Refuses references that never end, or grow too much.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{Apt, Origins, UbiopsYaml, filled_in, parse};
+use super::{Apt, Origins, UbiopsYaml, filled_in, parse, unset};
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -110,13 +110,23 @@ fn names_are_checked_and_those_of_the_platform_refused() {
         "INT_API_TOKEN",
         "SSL_CERT_FILE",
         "MODELYARD_RUN",
+        "UBIOPS_VERSION",
     ] {
         let wanted =
             format!("ubiops.yaml line 2: the variable {name} is set by the platform and cannot be set here; remove it");
         assert_eq!(told(name), wanted);
     }
+    let main = "ubiops.yaml line 2: SYS_DEPLOYMENT_FILE_NAME names the main file of code before its environment is known; \
+                make it a variable of the version, its deployment or project";
+    assert_eq!(told("SYS_DEPLOYMENT_FILE_NAME"), main);
     let long = format!("environment_variables:\n  - A={}", "x".repeat((64 << 10) + 1));
     assert!(parse(&long).unwrap_err().contains("more than 65536 bytes"));
+    let many: String = (0..5).map(|at| format!("\n  - A{at}={}", "x".repeat(60_000))).collect();
+    let told = parse(&format!("environment_variables:{many}")).unwrap_err();
+    assert_eq!(
+        told,
+        "ubiops.yaml line 6: environment_variables take more than 262144 bytes together; put values into files"
+    );
 }
 
 #[test]
@@ -127,10 +137,26 @@ fn references_are_filled_in_from_what_counts() {
 
     let filled = filled_in(&file, &over);
 
-    assert_eq!(
-        filled,
-        pairs(&[("A", "1"), ("B", "1-c"), ("C", "1"), ("D", "$A ${} ${A 1${Ä}"), ("E", "literally ${A}")])
-    );
+    let wanted = pairs(&[("A", "1"), ("B", "1-c"), ("D", "$A ${} ${A 1${Ä}"), ("E", "literally ${A}")]);
+    assert_eq!(filled, Ok(wanted));
+    assert_eq!(unset(&file, &over), ["NOBODY"]);
+    assert_eq!(unset(&file, &BTreeMap::from([("NOBODY", "x")])), ["P"]);
+}
+
+#[test]
+fn of_several_files_the_last_counts() {
+    let (below, own) = ([("A", "${B}"), ("B", "1"), ("C", "c")], [("B", "2"), ("D", "${A}${C}")]);
+    let both = pairs(&[&below[..], &own].concat());
+    assert_eq!(filled_in(&both, &BTreeMap::new()), Ok(pairs(&[("A", "2"), ("B", "2"), ("C", "c"), ("D", "2c")])));
+
+    let crossed = pairs(&[("A", "${B}"), ("B", "1"), ("B", "${A}")]);
+    let told = filled_in(&crossed, &BTreeMap::new());
+    assert_eq!(told.unwrap_err(), "ubiops.yaml: the variable A refers to itself, or too deeply; write its value out");
+    assert_eq!(filled_in(&crossed, &BTreeMap::from([("B", "3")])), Ok(pairs(&[("A", "3")])));
+    let long = "x".repeat(60_000);
+    let many = pairs(&[("A", "${L}"), ("B", "${L}"), ("C", "${L}"), ("D", "${L}"), ("E", "${L}")]);
+    let told = filled_in(&many, &BTreeMap::from([("L", long.as_str())])).unwrap_err();
+    assert_eq!(told, "ubiops.yaml: environment_variables take more than 262144 bytes together; put values into files");
 }
 
 #[test]

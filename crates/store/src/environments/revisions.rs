@@ -2,7 +2,7 @@
 
 use modelyard_types::Timestamp;
 use modelyard_types::environments::EnvironmentBuildDependency;
-use modelyard_types::ids::{EnvironmentRevisionId, TagId};
+use modelyard_types::ids::{EnvironmentBuildId, EnvironmentRevisionId, TagId};
 
 use crate::db::Source;
 use crate::error::Result;
@@ -27,10 +27,23 @@ row! {
         pub file_name: Option<String>,
         /// The content of `requirements.txt`.
         pub requirements: String,
-        /// The dependency files in the uploaded file; nothing for what a deployment package asked for.
+        /// The dependency files; nothing for a deployment package with `requirements.txt` alone that was uploaded long ago.
         pub dependency_files: Option<Vec<EnvironmentBuildDependency>>,
         /// Whether its file is no longer stored.
         pub expired: bool,
+    }
+}
+
+impl EnvironmentRevision {
+    /// Whether it is what a deployment package asked for, and not a file that was uploaded for an environment.
+    pub fn is_of_package(&self) -> bool {
+        self.package_key.is_none() && !self.expired
+    }
+
+    /// The text of its `ubiops.yaml`, if it has one.
+    pub fn ubiops_yaml(&self) -> Option<&str> {
+        let files = self.dependency_files.as_deref()?;
+        files.iter().find(|file| file.name == "ubiops.yaml").map(|file| file.content.as_str())
     }
 }
 
@@ -38,6 +51,10 @@ statements! {
     INSERT = "INSERT INTO environment_revisions (", EnvironmentRevision::COLUMNS,
         ") VALUES (", EnvironmentRevision::MARKS, ")";
     GET = "SELECT ", EnvironmentRevision::COLUMNS, " FROM environment_revisions WHERE id = $1";
+    UNDER = "SELECT ", EnvironmentRevision::COLUMNS, " FROM environment_revisions WHERE id IN
+            (SELECT revision_id FROM environment_builds
+                WHERE id = $1 OR id = (SELECT base_build_id FROM environment_builds WHERE id = $1))
+        ORDER BY id = (SELECT revision_id FROM environment_builds WHERE id = $1)";
     LIST = "SELECT ", EnvironmentRevision::COLUMNS, " FROM environment_revisions WHERE tag_id = $1 ORDER BY id DESC";
     EXPIRABLE = "SELECT environment_revisions.id FROM environment_revisions
         JOIN environment_tags ON environment_tags.id = environment_revisions.tag_id
@@ -58,6 +75,11 @@ pub async fn insert(tx: &mut Tx, revision: &EnvironmentRevision) -> Result<()> {
 /// The revision of an id.
 pub async fn get(on: impl Source<'_>, id: EnvironmentRevisionId) -> Result<Option<EnvironmentRevision>> {
     on.first(GET, values![id]).await
+}
+
+/// The revisions that a build was made of: that of the build it was made on top of, if any, and then its own.
+pub async fn under_build(on: impl Source<'_>, build: EnvironmentBuildId) -> Result<Vec<EnvironmentRevision>> {
+    on.all(UNDER, values![build]).await
 }
 
 /// The revision of an id, kept from other changes until the transaction has ended.
