@@ -1,4 +1,4 @@
-//! Removes built environments that no build refers to any more.
+//! Removes built environments that nothing runs in any more.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(super) async fn run(control: Arc<Inner>) {
 async fn clear(control: &Inner, unused: &mut HashMap<String, Instant>) -> Result<()> {
     // Without its tools this server has built nothing.
     let Some(Ok(builder)) = control.settings.builder.borrow().clone() else { return Ok(()) };
-    let used: HashSet<_> = builds::content_keys(&control.store).await?.into_iter().collect();
+    let used: HashSet<_> = builds::keys_in_use(&control.store).await?.into_iter().collect();
     let known = builder.usage().map_err(|cause| Error::internal("looking at built environments", cause))?;
     let is_old = |last_used: std::time::SystemTime| last_used.elapsed().is_ok_and(|age| age > REST);
     let now = Instant::now();

@@ -53,7 +53,10 @@ statements! {
             JOIN environment_tags ON environment_tags.id = environment_revisions.tag_id
             WHERE environment_tags.environment_id = $1)
         ORDER BY id DESC";
-    CONTENT_KEYS = "SELECT DISTINCT content_key FROM environment_builds WHERE content_key IS NOT NULL";
+    KEYS_IN_USE = "SELECT DISTINCT content_key FROM environment_builds WHERE content_key IS NOT NULL AND (
+        id IN (SELECT active_build_id FROM environment_tags)
+        OR id IN (SELECT active_build_id FROM versions)
+        OR id IN (SELECT environment_build_id FROM revisions WHERE status IN ('queued', 'building')))";
     UPDATE = "UPDATE environment_builds SET ", EnvironmentBuild::ASSIGNMENTS, " WHERE id = $1";
     CLAIM_LITE = "UPDATE environment_builds SET status = 'building', server_id = $1, life = $2, started_at = $3
         WHERE id = (SELECT id FROM environment_builds ", READY, " LIMIT 1)
@@ -101,9 +104,9 @@ pub async fn list_of_environment(on: impl Source<'_>, environment: EnvironmentId
     on.all(LIST_OF_ENVIRONMENT, values![environment]).await
 }
 
-/// The folders that builds refer to; any other may be removed.
-pub async fn content_keys(on: impl Source<'_>) -> Result<Vec<String>> {
-    let keys: Vec<(String,)> = on.all(CONTENT_KEYS, values![]).await?;
+/// The folders that environments and versions run in, or are about to; any other may be removed.
+pub async fn keys_in_use(on: impl Source<'_>) -> Result<Vec<String>> {
+    let keys: Vec<(String,)> = on.all(KEYS_IN_USE, values![]).await?;
     Ok(keys.into_iter().map(|(key,)| key).collect())
 }
 

@@ -55,8 +55,45 @@ async fn a_revision_waits_for_its_environment() {
         assert_eq!(revisions::list_open(&mut tx).await.unwrap().len(), 2);
         let of_environment = environments::builds::list_of_environment(&mut tx, environment.id).await.unwrap();
         assert_eq!(of_environment, [claimed]);
-        assert_eq!(environments::builds::content_keys(&mut tx).await.unwrap(), ["abc"]);
         tx.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn only_folders_of_active_and_awaited_builds_are_in_use() {
+    for (store, _place) in both().await {
+        let mut world = World::in_store(&store).await;
+        let mut tag = both::tag(&both::environment(Some(&world.project), Some(&world.base), "own"));
+        let environment =
+            Environment { id: tag.environment_id, ..both::environment(Some(&world.project), Some(&world.base), "own") };
+        let packages = both::environment_revision(&tag);
+        let builds = ["superseded", "of a version", "awaited", "active"]
+            .map(|key| EnvironmentBuild { content_key: Some(key.into()), ..both::build(&packages) });
+        let [_, of_version, awaited, active] = &builds;
+        let mut revision = both::revision(&world.version);
+        revision.environment_build_id = Some(awaited.id);
+        let mut tx = store.begin().await.unwrap();
+        environments::insert(&mut tx, &environment).await.unwrap();
+        environments::tags::insert(&mut tx, &tag).await.unwrap();
+        environments::revisions::insert(&mut tx, &packages).await.unwrap();
+        for build in &builds {
+            environments::builds::insert(&mut tx, build).await.unwrap();
+        }
+        revisions::insert(&mut tx, &revision).await.unwrap();
+        tag.active_build_id = Some(active.id);
+        environments::tags::update(&mut tx, &tag).await.unwrap();
+        world.version.active_build_id = Some(of_version.id);
+        versions::update(&mut tx, &world.version).await.unwrap();
+
+        let mut keys = environments::builds::keys_in_use(&mut tx).await.unwrap();
+        keys.sort();
+        assert_eq!(keys, ["active", "awaited", "of a version"]);
+
+        revision.status = BuildStatus::Success;
+        revisions::update(&mut tx, &revision).await.unwrap();
+        let mut keys = environments::builds::keys_in_use(&mut tx).await.unwrap();
+        keys.sort();
+        assert_eq!(keys, ["active", "of a version"]);
     }
 }
 
