@@ -103,6 +103,7 @@ fn confined(look: &Look<'_>, program: PathBuf) -> io::Result<Confined> {
         memory_bytes: Some(MEMORY_BYTES),
         data_bytes: None,
         joins: Vec::new(),
+        offline: true,
     })
 }
 

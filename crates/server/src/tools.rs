@@ -35,13 +35,14 @@ pub(crate) fn prepare(
     let time_limit = settings.build_time_limit.0;
     let (size, memory) = (settings.build_size_limit.0, settings.build_memory.0);
     let limits = Limits { size, memory, cgroups: cgroups.clone() };
+    let cache_size = settings.build_cache_size.0;
     behind.spawn(async move {
         loop {
             let builder = match uv::locate_or_fetch(&tools, &index, &pythons).await {
                 Ok(uv) => {
                     let (root, index) = (root.clone(), index.clone());
                     let (user, limits) = (BuildUser::default(), limits.clone());
-                    open(environments::Settings { root, uv, index, user, time_limit, limits }).await
+                    open(environments::Settings { root, uv, index, user, time_limit, limits, cache_size }).await
                 }
                 Err(e) => Err(e.to_string()),
             };

@@ -1,9 +1,10 @@
-//! Removes built environments that nothing runs in any more.
+//! Removes built environments that nothing runs in any more, and caches of packages that have become too large.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use modelyard_runner::environments::Builder;
 use modelyard_store::environments::builds;
 use modelyard_types::{Error, Result};
 
@@ -26,9 +27,19 @@ pub(super) async fn run(control: Arc<Inner>) {
     }
 }
 
+async fn trim_caches(builder: &Arc<Builder>) {
+    let its = builder.clone();
+    match tokio::task::spawn_blocking(move || its.trim_caches()).await.unwrap_or_else(|e| Err(e.into())) {
+        Ok(0) => {}
+        Ok(caches) => tracing::info!(caches, "emptied caches of packages, which were larger than build_cache_size"),
+        Err(cause) => tracing::error!(%cause, "caches of packages could not be emptied; it is tried again"),
+    }
+}
+
 async fn clear(control: &Inner, unused: &mut HashMap<String, Instant>) -> Result<()> {
     // Without its tools this server has built nothing.
     let Some(Ok(builder)) = control.settings.builder.borrow().clone() else { return Ok(()) };
+    trim_caches(&builder).await;
     let used: HashSet<_> = builds::keys_in_use(&control.store).await?.into_iter().collect();
     let known = builder.usage().map_err(|cause| Error::internal("looking at built environments", cause))?;
     let is_old = |last_used: std::time::SystemTime| last_used.elapsed().is_ok_and(|age| age > REST);

@@ -9,7 +9,9 @@ use std::{
 use super::{
     BuildError, Environment, Log, Spec, digest,
     doctor::{self, Case},
-    environment, looking,
+    environment,
+    imports::{self, Imports},
+    looking,
     requirements::{self, Requirements},
     run::Done,
     shelf::{self, Lock, Record, Shelf},
@@ -73,6 +75,9 @@ impl Build<'_> {
     /// The complete environment of this key.
     fn ready(&self, key: &str) -> Option<Environment> {
         let record = self.shelf.record(key)?;
+        if let Some(imports) = &record.imports {
+            imports.tell(self.log);
+        }
         if let Err(error) = self.shelf.touch(key) {
             tracing::warn!(%error, key, "the use of an environment could not be noted");
         }
@@ -131,8 +136,9 @@ impl Build<'_> {
         more: &[&str],
         log: Log<'_>,
     ) -> Result<Done, BuildError> {
+        let _using = self.using(cache).await?;
         let work = self.open_work(name, ("requirements.txt", text)).await?;
-        let place = Place { work: &work, cache, writes: &[], fills: None, builds_in: cache };
+        let place = Place { work: &work, cache, writes: &[], reads: None, fills: None, builds_in: cache };
         let done = self.steps.lock(&place, log, more).await;
         self.close_work(name).await?;
         done
@@ -173,12 +179,23 @@ impl Build<'_> {
         let path = self.blocking(key, Shelf::new_environment).await?;
         let work = self.open_work(key, ("lock.txt", lock)).await?;
         let filled = self.fill(&path, &work, lock, how).await;
+        let imports = match filled {
+            Ok(true) => self.imports(&path, &work).await,
+            _ => Ok(None),
+        };
         self.close_work(key).await?;
         if !matches!(filled, Ok(true)) {
             self.blocking(key, Shelf::remove_environment).await?;
             return filled.map(|_| None);
         }
         let (python, base_prefix) = (self.spec.interpreter.version.clone(), self.spec.interpreter.base_prefix.clone());
+        let imports = match imports {
+            Ok(imports) => imports,
+            Err(error) => {
+                self.blocking(key, Shelf::remove_environment).await?;
+                return Err(error);
+            }
+        };
         let size = self.blocking(key, |shelf, key| shelf::size_of(&shelf.environment(key))).await?;
         if let Some(sentence) = self.steps.limits.too_large(size) {
             self.blocking(key, Shelf::remove_environment).await?;
@@ -186,7 +203,7 @@ impl Build<'_> {
         }
         let record = self
             .blocking(key, move |shelf, key| {
-                let record = Record { python, base_prefix, size };
+                let record = Record { python, base_prefix, size, imports };
                 shelf.complete(key, &record).map(|()| record)
             })
             .await?;
@@ -199,8 +216,10 @@ impl Build<'_> {
             Install::Wheels => (Some(self.shelf.shared_cache()), self.shelf.shared()),
             Install::Sources { .. } => (self.scope_cache()?, path.to_path_buf()),
         };
+        let _using = self.using(cache.as_deref()).await?;
         let builds_in = cache.as_deref().filter(|_| how != Install::Wheels);
-        let place = Place { work, cache: cache.as_deref(), writes: &[&writes], fills: Some(path), builds_in };
+        let place =
+            Place { work, cache: cache.as_deref(), writes: &[&writes], reads: None, fills: Some(path), builds_in };
         self.succeeded(&self.steps.make(path, &place, self.log).await?).await?;
         if !lock.is_empty() {
             let held = HeldErrors { log: self.log, held: Mutex::default() };
@@ -211,9 +230,15 @@ impl Build<'_> {
             held.release();
             self.succeeded(&done).await?;
         }
-        let place = Place { work, cache: None, writes: &[path], fills: Some(path), builds_in: None };
+        let place = Place { work, cache: None, writes: &[path], reads: None, fills: Some(path), builds_in: None };
         self.steps.compile(path, &place).await?;
         Ok(true)
+    }
+
+    /// What the packages asked for cost to import.
+    async fn imports(&self, path: &Path, work: &Path) -> Result<Option<Imports>, BuildError> {
+        let place = Place { work, cache: None, writes: &[], reads: Some(path), fills: None, builds_in: None };
+        imports::measure(&self.steps, &self.requirements.packages(), &place, self.log).await
     }
 
     async fn succeeded(&self, done: &Done) -> Result<(), BuildError> {
@@ -228,6 +253,15 @@ impl Build<'_> {
     ) -> io::Result<T> {
         let (shelf, name) = (Arc::clone(self.shelf), name.to_owned());
         tokio::task::spawn_blocking(move || work(&shelf, &name)).await?
+    }
+
+    /// Keeps a cache from being removed while a step uses it.
+    async fn using(&self, cache: Option<&Path>) -> Result<Option<Lock>, BuildError> {
+        let Some(cache) = cache else { return Ok(None) };
+        let lock = self.shelf.use_cache(cache, self.steps.cancel).await?.ok_or(BuildError::Cancelled)?;
+        // It may have been removed before it was held.
+        self.shelf.make_cache(cache)?;
+        Ok(Some(lock))
     }
 
     async fn hold(&self, name: &str) -> Result<Lock, BuildError> {

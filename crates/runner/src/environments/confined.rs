@@ -8,8 +8,8 @@
 //! - When the server is root, they get a user id of their own. They can never get another one (`no_new_privs`).
 //!
 //! An ordinary user makes these namespaces inside of a user namespace. Where the host forbids them, root still changes
-//! the user id, and an ordinary user's builds run as that user with nothing hidden; a warning says so. The walls of
-//! worker processes are meant to take the place of this file's: [`spawn`] is the only door.
+//! the user id, and Landlock keeps files: a program reaches the host's programs and libraries and the paths it is given. Without
+//! Landlock too, an ordinary user's builds run as that user with nothing hidden; a warning says so. [`spawn`] is the only door.
 
 use std::{
     ffi::{CStr, CString, OsStr, OsString},
@@ -20,6 +20,7 @@ use std::{
     sync::{OnceLock, mpsc},
 };
 
+use landlock::RulesetCreated;
 use nix::sys::resource::{Resource, setrlimit};
 use tokio::{
     process::{Child, Command},
@@ -28,7 +29,10 @@ use tokio::{
 };
 
 use super::view::View;
-use crate::init::calls::Filters;
+use crate::{
+    init::{calls::Filters, reach},
+    walls::Host,
+};
 
 /// The user that confined programs run as when the server is root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +76,8 @@ pub(crate) struct Confined {
     pub data_bytes: Option<u64>,
     /// Files of cgroups that it joins, by writing `0`.
     pub joins: Vec<PathBuf>,
+    /// It has no network, not even a loopback that is up; where the host lets us make namespaces of networks.
+    pub offline: bool,
 }
 
 /// Whether confined programs get a user of their own, because we are root.
@@ -83,16 +89,22 @@ pub(crate) fn changes_user() -> bool {
 pub(super) fn has_namespaces() -> bool {
     static KNOWN: OnceLock<bool> = OnceLock::new();
     *KNOWN.get_or_init(|| {
-        let works = try_namespaces();
-        if !works {
-            tracing::warn!("this host refuses namespaces, so builds can see what their user can see");
+        let works = try_namespaces(false);
+        if !works && reach::version() < 1 {
+            tracing::warn!("this host has neither namespaces nor Landlock, so builds can see what their user can see");
         }
         works
     })
 }
 
-fn try_namespaces() -> bool {
-    let (Ok(view), Ok(namespaces)) = (View::plan(&[], &[]), Namespaces::plan()) else { return false };
+/// Whether this host lets us make namespaces of networks, too; tried once.
+fn has_network_namespaces() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| has_namespaces() && try_namespaces(true))
+}
+
+fn try_namespaces(offline: bool) -> bool {
+    let (Ok(view), Ok(namespaces)) = (View::plan(&[], &[]), Namespaces::plan(offline)) else { return false };
     let mut trial = std::process::Command::new("/bin/true");
     // SAFETY: the closure only makes system calls on values that were made before the fork.
     unsafe { trial.pre_exec(move || namespaces.enter().and_then(|()| view.enter())) };
@@ -107,8 +119,9 @@ struct Namespaces {
 }
 
 impl Namespaces {
-    fn plan() -> io::Result<Self> {
-        let flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC;
+    fn plan(offline: bool) -> io::Result<Self> {
+        let network = if offline { libc::CLONE_NEWNET } else { 0 };
+        let flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | network;
         if changes_user() {
             return Ok(Self { flags, maps: Vec::new() });
         }
@@ -140,10 +153,15 @@ impl Namespaces {
 
 /// Starts a program in its confinement, with its output in pipes and in a process group of its own.
 pub(crate) async fn spawn(confined: &Confined) -> io::Result<Child> {
+    spawn_in(confined, has_namespaces()).await
+}
+
+/// The same, with namespaces or without.
+pub(super) async fn spawn_in(confined: &Confined, namespaces: bool) -> io::Result<Child> {
     if changes_user() && (confined.user.uid == 0 || confined.user.gid == 0) {
         return Err(io::Error::other("the build user is root"));
     }
-    let walls = Walls::plan(confined)?;
+    let walls = Walls::plan(confined, namespaces)?;
     let mut command = std::process::Command::new(&confined.program);
     command
         .args(&confined.args)
@@ -189,14 +207,18 @@ struct Walls {
     view: Option<(Namespaces, View)>,
     limits: Vec<(Resource, u64)>,
     joins: Vec<CString>,
+    /// Landlock's, where no view hides anything.
+    rules: Option<RulesetCreated>,
     filters: Option<Filters>,
 }
 
 impl Walls {
-    fn plan(confined: &Confined) -> io::Result<Self> {
+    fn plan(confined: &Confined, namespaces: bool) -> io::Result<Self> {
         let user = changes_user().then_some(confined.user);
-        let plan = || Ok::<_, io::Error>((Namespaces::plan()?, View::plan(&confined.sees, &confined.hides)?));
-        let view = if has_namespaces() { Some(plan()?) } else { None };
+        let offline = confined.offline && has_network_namespaces();
+        let plan = || Ok::<_, io::Error>((Namespaces::plan(offline)?, View::plan(&confined.sees, &confined.hides)?));
+        let view = if namespaces { Some(plan()?) } else { None };
+        let rules = (view.is_none() && reach::version() >= 1).then(|| rules(&confined.sees)).transpose()?;
         if user.is_some() && view.is_none() {
             reachable(&confined.sees)?;
         }
@@ -209,7 +231,7 @@ impl Walls {
         let joins = confined.joins.iter().map(|file| c_string(file)).collect::<io::Result<_>>()?;
         // Without them on processors that they are not written for.
         let filters = filters().clone();
-        Ok(Self { folder: c_string(&confined.folder)?, user, view, limits, joins, filters })
+        Ok(Self { folder: c_string(&confined.folder)?, user, view, limits, joins, rules, filters })
     }
 
     /// Runs in the child, before the program.
@@ -236,11 +258,23 @@ impl Walls {
             // Last, because a change of the user clears it.
             check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
         }
+        let refused = |_| io::Error::from_raw_os_error(libc::EPERM);
+        self.rules.as_ref().map_or(Ok(()), reach::take).map_err(refused)?;
         match &self.filters {
             Some(filters) => filters.take().map_err(|_| io::Error::from_raw_os_error(libc::EPERM)),
             None => Ok(()),
         }
     }
+}
+
+/// The files of a program that has no view of its own.
+fn rules(sees: &[Seen]) -> io::Result<RulesetCreated> {
+    let mut reach = Host::look().programs();
+    for Seen { path, writable } in sees {
+        let path = path.to_str().ok_or_else(|| io::Error::other("a path is not UTF-8"))?.to_owned();
+        if *writable { reach.write.push(path) } else { reach.read.push(path) }
+    }
+    reach::rules(&reach).map_err(io::Error::other)
 }
 
 /// The filters of system calls, built once.

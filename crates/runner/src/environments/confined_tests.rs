@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -11,11 +12,11 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BuildError, Builder, Given, Settings,
-    confined::{changes_user, has_namespaces},
+    BuildError, BuildUser, Builder, Given, Settings,
+    confined::{Confined, Seen, changes_user, has_namespaces, spawn_in},
     tests::{Bench, host_index, python},
 };
-use crate::{interpreters, uv::Index};
+use crate::{init::reach, interpreters, uv::Index};
 
 /// A folder with one source package whose `setup.py` is `code`, and the index that is this folder.
 pub(super) fn source_package(folder: &Path, code: &str) -> Index {
@@ -187,4 +188,39 @@ async fn a_build_ends_when_its_time_is_up() {
 
     assert!(matches!(ended, Err(BuildError::TimedOut(_))), "{ended:?}");
     assert!(bench.work_is_gone());
+}
+
+#[tokio::test]
+async fn landlock_keeps_files_where_nothing_can_be_hidden() {
+    assert!(reach::version() >= 1, "this test needs Landlock");
+    let place = tempfile::tempdir().unwrap();
+    let secret = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(secret.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::write(secret.path().join("token"), "secret").unwrap();
+    let code = r#"
+try() { if ("$@") 2>/dev/null; then echo yes; else echo no; fi; }
+try cp /etc/resolv.conf "$1/file"; try cat "$2/token"; try cp /etc/resolv.conf "$2/file"
+"#;
+    let args = ["-c".into(), code.into(), "sh".into(), place.path().into(), secret.path().into()].to_vec();
+    let seen = |path: &Path, writable| Seen { path: path.to_path_buf(), writable };
+    let confined = Confined {
+        program: "/bin/sh".into(),
+        args,
+        env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+        folder: "/".into(),
+        sees: vec![seen(place.path(), true)],
+        hides: Vec::new(),
+        user: BuildUser::default(),
+        cpu_seconds: None,
+        memory_bytes: None,
+        data_bytes: None,
+        joins: Vec::new(),
+        offline: false,
+    };
+
+    let output = spawn_in(&confined, false).await.unwrap().wait_with_output().await.unwrap();
+
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(told, "yes\nno\nno\n", "{}", String::from_utf8_lossy(&output.stderr));
 }

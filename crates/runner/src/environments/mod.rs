@@ -13,8 +13,10 @@
 //! How the programs are confined, and how a Python below `/root` is made usable: [`confined`].
 
 mod build;
+mod caches;
 pub(crate) mod confined;
 mod doctor;
+mod imports;
 mod limits;
 mod looking;
 mod requirements;
@@ -70,6 +72,8 @@ pub struct Settings {
     pub time_limit: Duration,
     /// What else a build may use.
     pub limits: Limits,
+    /// Bytes that the caches of packages may have, all together.
+    pub cache_size: u64,
 }
 
 /// What to build.
@@ -238,6 +242,12 @@ impl Builder {
     /// Notes that the environment was used just now.
     pub fn touch(&self, key: &str) -> io::Result<()> {
         self.shelf.touch(key)
+    }
+
+    /// Removes caches of packages, those that were not used for the longest time first, until the rest is within its size; tells
+    /// how many. What is in use by a build stays, and files of environments too. Blocks.
+    pub fn trim_caches(&self) -> io::Result<usize> {
+        self.shelf.trim_caches(self.settings.cache_size)
     }
 
     /// Removes an environment. Whether something still runs in it is the caller's to know. False while it is built.

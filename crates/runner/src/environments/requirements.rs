@@ -34,6 +34,12 @@ impl Requirements {
         self.text.lines().all(|line| without_comment(line).is_empty())
     }
 
+    /// The packages that are asked for by their names, in one spelling.
+    pub fn packages(&self) -> Vec<String> {
+        let names = self.text.lines().filter(|line| !line.contains("://") || line.contains('@')).map(name);
+        names.filter(|name| !name.is_empty()).map(normal).collect()
+    }
+
     /// The number of the line that asks for just this (`six>=2`), or else for the package at all; not one of `taken`.
     pub fn line_asking(&self, wanted: &str, taken: &BTreeSet<usize>) -> Option<usize> {
         let package = normal(name(wanted));

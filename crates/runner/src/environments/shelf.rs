@@ -13,11 +13,11 @@
 //! its place, and the record beside it is written last. The record does not stand inside, where a build could forge it.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    fs::{self, DirBuilder, File, Permissions},
     io,
     os::{
         fd::AsRawFd,
-        unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown},
+        unix::fs::{DirBuilderExt, PermissionsExt, chown},
     },
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -27,7 +27,11 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::confined::{BuildUser, changes_user};
+use super::{
+    caches,
+    confined::{BuildUser, changes_user},
+    imports::Imports,
+};
 
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
@@ -40,6 +44,9 @@ pub(super) struct Record {
     pub base_prefix: PathBuf,
     /// Bytes of all files.
     pub size: u64,
+    /// What its packages cost to import, where that was measured.
+    #[serde(default)]
+    pub imports: Option<Imports>,
 }
 
 /// An environment, for those who decide which are still needed.
@@ -58,7 +65,14 @@ pub struct Usage {
 }
 
 /// A lock, held until it is dropped.
-pub(super) struct Lock(#[expect(dead_code, reason = "held for its drop")] Flock<File>);
+pub(super) struct Lock(pub(super) Flock<File>);
+
+impl Lock {
+    /// Notes that it was taken just now.
+    pub fn touch(&self) -> io::Result<()> {
+        self.0.set_modified(SystemTime::now())
+    }
+}
 
 /// The folders.
 #[derive(Debug)]
@@ -82,7 +96,7 @@ impl Shelf {
             make_folder(&root.join(folder), mode)?;
         }
         let shelf = Self { root: root.canonicalize()?, user };
-        shelf.make_for_build(&shelf.shared_cache(), 0o700)?;
+        shelf.make_cache(&shelf.shared_cache())?;
         shelf.remove_leftovers()?;
         Ok(shelf)
     }
@@ -104,8 +118,12 @@ impl Shelf {
     /// The cache of a scope, made when it is not there.
     pub fn scope_cache(&self, scope: &str) -> io::Result<PathBuf> {
         let cache = self.root.join("scopes").join(super::digest(&[scope]));
-        self.make_for_build(&cache, 0o700)?;
+        self.make_cache(&cache)?;
         Ok(cache)
+    }
+
+    pub fn make_cache(&self, cache: &Path) -> io::Result<()> {
+        self.make_for_build(cache, 0o700)
     }
 
     pub fn environment(&self, key: &str) -> PathBuf {
@@ -183,8 +201,14 @@ impl Shelf {
 
     /// Waits for a lock; `None` when it was cancelled. Holds against this process and others alike.
     pub async fn lock(&self, name: &str, cancel: &CancellationToken) -> io::Result<Option<Lock>> {
+        self.lock_as(name, FlockArg::LockExclusiveNonblock, cancel).await
+    }
+
+    /// Waits for a lock of this kind.
+    pub async fn lock_as(&self, name: &str, how: FlockArg, cancel: &CancellationToken) -> io::Result<Option<Lock>> {
+        let path = self.root.join("locks").join(name);
         loop {
-            if let Some(lock) = self.try_lock(name)? {
+            if let Some(lock) = caches::try_lock(&path, how)? {
                 return Ok(Some(lock));
             }
             tokio::select! {
@@ -195,13 +219,7 @@ impl Shelf {
     }
 
     pub fn try_lock(&self, name: &str) -> io::Result<Option<Lock>> {
-        let path = self.root.join("locks").join(name);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Some(Lock(lock))),
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
-            Err((_, error)) => Err(error.into()),
-        }
+        caches::try_lock(&self.root.join("locks").join(name), FlockArg::LockExclusiveNonblock)
     }
 
     /// All complete environments.
@@ -256,7 +274,7 @@ impl Shelf {
     }
 }
 
-fn names(folder: &Path) -> io::Result<Vec<String>> {
+pub(super) fn names(folder: &Path) -> io::Result<Vec<String>> {
     let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
     Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
 }
@@ -266,7 +284,7 @@ fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(folder, Permissions::from_mode(mode))
 }
 
-fn remove_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn remove_folder(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),

@@ -25,6 +25,7 @@ const MOST_LOCK: u64 = 16 << 20;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What all steps of one build share.
+#[derive(Clone, Copy)]
 pub(super) struct Steps<'a> {
     pub uv: &'a Uv,
     pub index: &'a Index,
@@ -47,6 +48,8 @@ pub(super) struct Place<'a> {
     pub work: &'a Path,
     pub cache: Option<&'a Path>,
     pub writes: &'a [&'a Path],
+    /// An environment that is only read.
+    pub reads: Option<&'a Path>,
     /// The environment that is filled.
     pub fills: Option<&'a Path>,
     /// The cache in which source packages are built: what it grows by counts.
@@ -119,7 +122,22 @@ impl Steps<'_> {
                 .map(OsString::from)
                 .to_vec();
         args.push(environment.join("lib").into());
-        self.run(self.confined(self.interpreter.path.clone(), args, place), place, &|_| {}).await.map(drop)
+        let confined = self.confined(self.interpreter.path.clone(), args, place);
+        self.run(Confined { offline: true, ..confined }, place, &|_| {}).await.map(drop)
+    }
+
+    /// Runs code in the Python of the environment that the place reads, without network.
+    pub async fn python(
+        &self,
+        options: &[&str],
+        code_and_args: &[&str],
+        place: &Place<'_>,
+        log: Log<'_>,
+    ) -> Result<Done, BuildError> {
+        let python = place.reads.map(|environment| environment.join("bin/python"));
+        let python = python.ok_or_else(|| io::Error::other("no environment to run in"))?;
+        let args = ["-I", "-B"].iter().chain(options).chain(&["-c"]).chain(code_and_args).map(OsString::from).collect();
+        self.run(Confined { offline: true, ..self.confined(python, args, place) }, place, log).await
     }
 
     fn uv_args(&self, command: &[&str], place: &Place<'_>) -> Vec<OsString> {
@@ -141,7 +159,7 @@ impl Steps<'_> {
         see(&self.uv.path, false);
         see(&self.interpreter.path, false);
         see(&self.interpreter.base_prefix, false);
-        self.index.files.iter().for_each(|file| see(file, false));
+        self.index.files.iter().map(PathBuf::as_path).chain(place.reads).for_each(|path| see(path, false));
         place.writes.iter().copied().chain(place.cache).chain([place.work]).for_each(|path| see(path, true));
         Confined {
             program,
@@ -155,6 +173,7 @@ impl Steps<'_> {
             memory_bytes: None,
             data_bytes: None,
             joins: Vec::new(),
+            offline: false,
         }
     }
 

@@ -52,7 +52,8 @@ impl Bench {
         let home = tempfile::tempdir().unwrap();
         let uv = uv(&interpreter).await;
         let root = home.path().join("environments");
-        let settings = Settings { root, uv, index, user: BuildUser::default(), time_limit, limits: limits() };
+        let settings =
+            Settings { root, uv, index, user: BuildUser::default(), time_limit, limits: limits(), cache_size: 0 };
         Self {
             builder: Builder::open(settings).unwrap(),
             interpreter,
@@ -148,7 +149,9 @@ async fn the_same_text_is_not_even_locked_again() {
     let again = bench.build("six").await.unwrap();
 
     assert_eq!(again.key, first.key);
-    assert_eq!(*bench.log.lock().unwrap(), ["These requirements were locked before; using the same versions"]);
+    let log = bench.log.lock().unwrap();
+    assert_eq!(log[0], "These requirements were locked before; using the same versions");
+    assert!(log.len() == 2 && log[1].starts_with("Importing "), "nothing of uv's: {log:?}");
 }
 
 #[tokio::test]
@@ -290,4 +293,46 @@ async fn environments_are_listed_with_their_use_and_removed() {
     assert!(!bench.builder.remove("../../x").unwrap());
     assert!(bench.builder.usage().unwrap().is_empty() && bench.folders().is_empty());
     assert!(!bench.build("").await.unwrap().reused);
+}
+
+#[tokio::test]
+async fn what_packages_cost_to_import_is_measured_once_and_told_each_time() {
+    let bench = Bench::new().await;
+
+    let first = bench.build("markdown-it-py==3.0.0").await.unwrap();
+
+    assert!(bench.logged("Importing the packages takes ") && bench.logged("markdown-it-py "));
+    assert!(!bench.logged("WARNING"), "{:?}", bench.log);
+    let record = fs::read_to_string(first.path.with_extension("json")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+    assert!(record["imports"]["total_us"].as_u64().unwrap() > 0, "{record}");
+    bench.log.lock().unwrap().clear();
+    assert!(bench.build("markdown-it-py==3.0.0").await.unwrap().reused);
+    assert!(bench.logged("Importing the packages takes "));
+}
+
+#[tokio::test]
+async fn a_package_that_cannot_be_imported_is_told_and_has_no_network_and_no_variables() {
+    let packages = tempfile::tempdir().unwrap();
+    let code = r#"
+import os, setuptools
+os.makedirs("probe", exist_ok=True)
+with open("probe/__init__.py", "w") as out:
+    out.write("""
+import os, socket
+interfaces = [name for _, name in socket.if_nameindex()]
+raise RuntimeError(f"sees {interfaces} {os.environ.get('TOKEN')} {os.access(__file__, os.W_OK)}")
+""")
+setuptools.setup(name="probe", version="1.0", packages=["probe"])
+"#;
+    let mut bench = Bench::new().await;
+    let index = super::confined_tests::source_package(packages.path(), code);
+    let settings = Settings { index, ..bench.builder.settings.clone() };
+    bench.builder = Builder::open(settings).unwrap();
+    bench.given = Given { env: vec![("TOKEN".into(), "secret".into())], mark: "1".into() };
+
+    bench.build("probe==1.0").await.unwrap();
+
+    let told = "WARNING A package cannot be imported: probe RuntimeError: sees ['lo'] None False";
+    assert!(bench.logged(told), "{:?}", bench.log);
 }

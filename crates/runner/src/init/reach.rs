@@ -17,7 +17,7 @@ const KNOWN: ABI = ABI::V7;
 pub(crate) const SCOPES: i32 = 6;
 
 /// The version of Landlock this kernel has; nothing below 1 is one.
-pub(super) fn version() -> i32 {
+pub(crate) fn version() -> i32 {
     const VERSION: u32 = 1;
     // SAFETY: asks for a number, gives no memory.
     let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0usize, VERSION) };
@@ -25,7 +25,7 @@ pub(super) fn version() -> i32 {
 }
 
 /// The rules, ready to be taken by any number of workers.
-pub(super) fn rules(reach: &Reach) -> Result<RulesetCreated, String> {
+pub(crate) fn rules(reach: &Reach) -> Result<RulesetCreated, String> {
     let said = |e: landlock::RulesetError| format!("Landlock refuses the rules: {e}");
     let mut rules = Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))
@@ -60,7 +60,7 @@ fn rule(path: &Path, rights: BitFlags<AccessFs>) -> Result<Option<PathBeneath<Pa
 }
 
 /// Takes the rules for this process and all it makes.
-pub(super) fn take(rules: &RulesetCreated) -> Result<(), String> {
+pub(crate) fn take(rules: &RulesetCreated) -> Result<(), String> {
     let rules = rules.try_clone().map_err(|e| format!("the rules of Landlock cannot be taken: {e}"))?;
     match rules.restrict_self() {
         Ok(status) if status.ruleset != RulesetStatus::NotEnforced => Ok(()),

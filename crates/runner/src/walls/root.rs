@@ -94,8 +94,20 @@ impl Host {
 
     /// What workers can reach of the host where an instance has no root of its own: the same files.
     pub(crate) fn reach(&self, scratch: &str, readable: &[PathBuf]) -> Reach {
+        let mut reach = self.programs();
+        for step in self::readable(readable) {
+            if let Step::Bind { from, .. } = step {
+                reach.read.push(from);
+            }
+        }
+        reach.write.extend(["tmp", "home", "copy"].map(|name| format!("{scratch}/{name}")));
+        reach
+    }
+
+    /// What every program can reach there: the host's programs and what they need of it.
+    pub(crate) fn programs(&self) -> Reach {
         let mut reach = Reach::default();
-        for step in self.steps.iter().chain(&self::readable(readable)) {
+        for step in &self.steps {
             match step {
                 Step::Bind { from, .. } => reach.read.push(from.clone()),
                 Step::Device { from, .. } => reach.devices.push(from.clone()),
@@ -103,8 +115,7 @@ impl Host {
             }
         }
         // Names of users are no secret, and other processes' files in `/proc` are kept by their own rules.
-        reach.read.extend(["/etc/passwd", "/etc/group", "/proc"].map(str::to_owned));
-        reach.write.extend(["tmp", "home", "copy"].map(|name| format!("{scratch}/{name}")));
+        reach.read.extend(["/etc/passwd", "/etc/group", "/proc", RESOLVER].map(str::to_owned));
         reach.write.push("/dev/shm".to_owned());
         reach
     }

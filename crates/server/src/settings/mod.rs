@@ -89,6 +89,8 @@ settings! {
     build_size_limit: Size = "20 GB";
     /// Memory of a step of a build; without a cgroup, of each of its processes.
     build_memory: Size = "8 GB";
+    /// The most that the caches of packages may hold; those unused for longest are emptied first.
+    build_cache_size: Size = "20 GB";
     /// How many environments are built at once.
     builds_at_once: u32 = "2";
     /// The least walls that user code runs in: 3, 2, or 1 for a plain process, which needs `unsafe_run` too.
