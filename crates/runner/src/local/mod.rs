@@ -76,10 +76,10 @@ impl LocalRunner {
         cgroups.clear_earlier(&records::parents(&settings.folder));
         records::write_parents(&settings.folder, &cgroups.folders())?;
         clean::empty(&settings.scratch());
-        let mut walls =
+        let walls =
             walls::probe(&settings.launcher, &settings.scratch(), settings.uid_base, &cgroups, settings.at_most)?;
         let network = Network::open(&settings, &walls)?;
-        walls.list.extend(network.reach.walls());
+        let walls = walls.with_network(&network.reach);
         let shared = Shared {
             settings,
             walls,

@@ -130,6 +130,24 @@ const UV_INDEX: [&str; 6] =
 const UV_TOML_INDEX: [&str; 5] = ["index", "index-url", "extra-index-url", "find-links", "no-index"];
 
 impl Index {
+    /// Options for a command of uv that looks for packages.
+    #[must_use]
+    pub fn arguments(&self) -> &[String] {
+        &self.args
+    }
+
+    /// Environment variables for uv.
+    #[must_use]
+    pub fn variables(&self) -> &BTreeMap<String, String> {
+        &self.env
+    }
+
+    /// The text of the `uv.toml` to use.
+    #[must_use]
+    pub fn configuration(&self) -> Option<&str> {
+        self.config.as_deref()
+    }
+
     /// Decides which settings are in force.
     pub fn resolve(settings: &IndexSettings, host: &Host) -> Self {
         let mut index = Self {

@@ -1,7 +1,7 @@
 //! The walls around user code: what the host offers, what is used of it, and how strong the whole is.
 //!
-//! Levels are named minimum sets (docs/decisions/0008). 3: a user of its own, PID and mount namespaces, cgroups for memory
-//! and processes, Landlock, seccomp. 2: kept from the server's files and processes, by a user of its own, namespaces or
+//! Levels are named minimum sets (docs/decisions/0015 and 0018). 3: a user of its own, PID and mount namespaces, a network of its
+//! own, cgroups for memory and processes, Landlock, seccomp. 2: kept from the server's files and processes, by a user of its own, namespaces or
 //! Landlock, and seccomp and resource limits. 1: a plain process that is not root. 0: nothing that may run user code.
 
 mod network;
@@ -100,13 +100,22 @@ impl Walls {
         Self { list: list(offered, cgroups, means, at_most), level: means.level(), means, network }
     }
 
+    /// With what stands between instances and the network. Those that share the host's are at level 2 at best.
+    pub(crate) fn with_network(mut self, reach: &Reach) -> Self {
+        self.list.extend(reach.walls());
+        if !reach.is_apart() {
+            self.level = self.level.min(2);
+        }
+        self
+    }
+
     /// The sentence that refuses to run user code below a level.
     #[must_use]
     pub fn refusal(&self, required: u8) -> String {
         if self.level == 0 {
             return "User code is not run: the server is root and cannot become another user".into();
         }
-        let missing = self.list.iter().filter(|wall| !wall.offered);
+        let missing = self.list.iter().filter(|wall| !wall.offered || wall.name == network::NAMESPACE && !wall.used);
         let missing: Vec<String> = missing.map(|wall| format!("{} ({})", wall.name, wall.detail)).collect();
         format!(
             "User code is not run: this host offers walls of level {} and level {required} is configured. Missing: {}. \
@@ -191,6 +200,21 @@ mod tests {
         let walls = Walls::from(&offered, false, &Cgroups::default(), 3);
         assert_eq!((walls.level, walls.means.user_namespace), (2, true));
         assert!(walls.refusal(3).contains("own user id (Operation not permitted)"), "{}", walls.refusal(3));
+    }
+
+    #[test]
+    fn level_3_demands_a_network_of_its_own() {
+        let network = |mode| Reach::decide(Some(mode), Offers::default());
+        let best = || Walls { level: 3, ..Walls::from(&everything(), true, &Cgroups::default(), 3) };
+        assert_eq!(best().with_network(&network(NetworkMode::Filtered)).level, 3);
+        assert_eq!(best().with_network(&network(NetworkMode::None)).level, 3);
+        let shared = best().with_network(&network(NetworkMode::All));
+        assert_eq!(shared.level, 2);
+        assert!(shared.refusal(3).contains("network namespace (offered; not used with instance_egress all)"));
+        let offers = Offers { rules: Some("the program nft is not installed".into()), ..Offers::default() };
+        let refused = best().with_network(&Reach::decide(None, offers));
+        assert_eq!(refused.level, 2);
+        assert!(refused.refusal(3).contains("the program nft is not installed"), "{}", refused.refusal(3));
     }
 
     #[test]

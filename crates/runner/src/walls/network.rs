@@ -4,6 +4,9 @@ use modelyard_types::network::Egress;
 
 use super::Wall;
 
+/// The wall that is a network of its own.
+pub(super) const NAMESPACE: &str = "network namespace";
+
 /// What stands between instances and the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkMode {
@@ -91,6 +94,11 @@ impl Reach {
         }
     }
 
+    /// Whether every instance has a network of its own.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.mode != NetworkMode::All && self.unmet.is_none()
+    }
+
     /// The walls of it, for the list.
     pub(crate) fn walls(&self) -> [Wall; 3] {
         let own = self.mode != NetworkMode::All;
@@ -101,7 +109,7 @@ impl Reach {
             Wall { name, offered: refused.is_none(), used: used && refused.is_none(), detail }
         };
         [
-            row("network namespace", &self.offers.namespace, own),
+            row(NAMESPACE, &self.offers.namespace, own),
             row("nftables", &self.offers.rules, filtered),
             Wall {
                 name: "egress",

@@ -10,6 +10,7 @@ mod build;
 mod child;
 mod cold_start;
 mod direct;
+mod environments;
 mod figures;
 mod floor;
 mod http;
@@ -41,13 +42,15 @@ pub fn run(name: &str, options: &Options) -> Result<()> {
     let benchmark: fn(&Options, &build::Binaries) -> Result<report::Report> = match name {
         "direct" => direct::run,
         "cold-start" => cold_start::run,
+        "env-cold" => environments::cold,
+        "env-warm" => environments::warm,
         "batching" => batching::run,
         "big" => big::run,
         "queue" => queue::run,
         "stream" => stream::run,
         "idle" => idle::run,
         _ => {
-            let all = "direct, cold-start, batching, big, queue, stream, idle";
+            let all = "direct, cold-start, env-cold, env-warm, batching, big, queue, stream, idle";
             return Err(format!("there is no benchmark '{name}'; there are: {all}"));
         }
     };

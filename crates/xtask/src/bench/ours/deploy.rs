@@ -1,5 +1,6 @@
 //! Deploying a package and asking it, over the public interface.
 
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,13 @@ use super::archive;
 use super::server::Server;
 
 const DEPLOYMENTS: &str = "/v2.1/projects/default/deployments";
+const ENVIRONMENTS: &str = "/v2.1/projects/default/environments";
 const JSON: &str = "application/json";
 
 /// How long an environment may take to be built.
 const BUILD_LIMIT: Duration = Duration::from_secs(600);
+/// How often it is asked whether something is available.
+const POLL: Duration = Duration::from_millis(10);
 /// How long one call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
 
@@ -114,13 +118,21 @@ impl Server {
             }),
         )?;
         let version = format!("{versions}/v1");
-        let revision = self.upload(&version, package)?;
+        let revision = self.upload(&version, &package.folder)?;
         self.until_available(&version, &revision)?;
         Ok(Deployed { work, path: format!("{DEPLOYMENTS}/{name}/requests") })
     }
 
-    fn upload(&self, version: &str, package: &Package) -> Result<String> {
-        let (path, form) = (format!("{version}/revisions"), archive::form(&package.folder)?);
+    /// Makes an environment of the `requirements.txt` in `folder` and waits until it can be used.
+    pub fn make_environment(&self, name: &str, folder: &Path) -> Result<()> {
+        self.post(ENVIRONMENTS, &json!({ "name": name, "base_environment": self.environment }))?;
+        let path = format!("{ENVIRONMENTS}/{name}");
+        let revision = self.upload(&path, folder)?;
+        self.until_available(&path, &revision).map_err(|e| self.with_log(&e))
+    }
+
+    fn upload(&self, of: &str, folder: &Path) -> Result<String> {
+        let (path, form) = (format!("{of}/revisions"), archive::form(folder)?);
         let kind = archive::content_type();
         let upload =
             Request { method: "POST", path: &path, token: Some(&self.token), content_type: &kind, body: &form };
@@ -129,17 +141,17 @@ impl Server {
         revision.ok_or_else(|| format!("the upload was answered without a revision: {answer}"))
     }
 
-    fn until_available(&self, version: &str, revision: &str) -> Result<()> {
+    fn until_available(&self, path: &str, revision: &str) -> Result<()> {
         let from = Instant::now();
         loop {
             interrupt::check()?;
-            match self.get(version)?["status"].as_str() {
+            match self.get(path)?["status"].as_str() {
                 Some("available") => return Ok(()),
-                Some("failed") => return Err(format!("the package failed: {}", self.get(revision)?["error_message"])),
+                Some("failed") => return Err(format!("it failed: {}", self.get(revision)?["error_message"])),
                 _ if from.elapsed() > BUILD_LIMIT => {
-                    return Err(format!("the version is not available after {} s", BUILD_LIMIT.as_secs()));
+                    return Err(format!("{path} is not available after {} s", BUILD_LIMIT.as_secs()));
                 }
-                _ => sleep(Duration::from_millis(100)),
+                _ => sleep(POLL),
             }
         }
     }
