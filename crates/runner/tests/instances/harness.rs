@@ -102,6 +102,11 @@ impl Bench {
         Self::with(|_| ())
     }
 
+    /// Whether a wall stands around instances.
+    pub fn uses(&self, wall: &str) -> bool {
+        self.runner.walls().list.iter().any(|one| one.name == wall && one.used)
+    }
+
     pub fn with(change: impl FnOnce(&mut LocalSettings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = settings(folder.path());

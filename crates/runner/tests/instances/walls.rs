@@ -25,7 +25,7 @@ seen['groups'] = os.getgroups()";
     }
     assert_eq!(seen["NoNewPrivs"], 1);
     let other = look(&bench, "seen['uid'] = os.getresuid()").await;
-    if bench.runner.walls().level == 3 {
+    if bench.uses("own user id") {
         assert_eq!(seen["groups"], json!([]));
         assert_ne!(seen["uid"], other["uid"], "each instance is a user of its own");
     }

@@ -75,7 +75,13 @@ pub const ATTACKS: [Attack; 33] = [
     attack(
         "connect to another instance's abstract socket",
         "reach_socket",
-        [stopped("Landlock", REFUSED), stopped("Landlock", REFUSED), stopped("Landlock", REFUSED), Open, Open],
+        [
+            stopped("network namespace", "Connection refused"),
+            stopped("Landlock", REFUSED),
+            stopped("Landlock", REFUSED),
+            Open,
+            Open,
+        ],
     ),
     attack(
         "change the environment, which others use too",

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use modelyard_runner::runner::{InstanceSpec, Runner};
+use modelyard_runner::walls::NetworkMode;
 use serde_json::{Value, json};
 
 use super::attacks::{ATTACKS, Cell};
@@ -18,7 +19,11 @@ pub fn column(column: Column) {
 }
 
 async fn attack(column: Column) -> BTreeMap<String, String> {
-    let bench = Bench::with(|settings| settings.at_most = column.level());
+    let bench = Bench::with(|settings| {
+        settings.at_most = column.level();
+        // Attacks through the network have tests of their own. Level 3 demands that it is not the host's.
+        settings.egress = Some(if column.level() == 3 { NetworkMode::None } else { NetworkMode::All });
+    });
     assert_eq!(bench.runner.walls().level, column.level(), "{:?}", bench.runner.walls());
     // As a server's folders are: passed through, not listed.
     fs::set_permissions(bench.folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
