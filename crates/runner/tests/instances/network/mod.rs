@@ -4,6 +4,7 @@
 //! real world is asked.
 
 mod life;
+mod table;
 mod world;
 
 use modelyard_runner::local::LocalSettings;
