@@ -12,6 +12,7 @@ use modelyard_store::{
 };
 use modelyard_types::instance_types::InstanceType;
 use modelyard_types::labels::LabelFilter;
+use modelyard_types::language::InterpreterKey;
 use modelyard_types::permissions::can;
 use modelyard_types::release::ClientRelease;
 use modelyard_types::time::ObjectTime;
@@ -64,7 +65,7 @@ fn shown(version: Version, around: Around<'_>) -> DeploymentVersionDetail {
     let (instance_type_group_id, instance_type_group_name) = group.unwrap_or((kind.group_id(), kind.group_name()));
     let used = around.environments.get(&version.environment_id);
     let environment = used.map(|it| it.name.clone()).unwrap_or_default();
-    let language = used.map_or_else(String::new, |it| format!("python{}", it.interpreter));
+    let language = used.map_or_else(String::new, |it| InterpreterKey::of(&it.interpreter).language_name());
     let method = |has: fn(&Revision) -> Option<bool>| {
         around.revision.as_ref().map(|revision| revision.as_ref().and_then(has).unwrap_or(false))
     };
@@ -73,7 +74,7 @@ fn shown(version: Version, around: Around<'_>) -> DeploymentVersionDetail {
         deployment: around.deployment.to_owned(),
         version: version.name.into(),
         description: version.description,
-        language_description: used.map_or_else(String::new, |it| format!("Python {}", it.interpreter)),
+        language_description: used.map_or_else(String::new, |it| InterpreterKey::of(&it.interpreter).title()),
         language,
         status: version.status,
         active_revision: version.active_revision_id,

@@ -26,6 +26,9 @@ pub use usage::Usage;
 /// The tag that environments have which are not managed by tags.
 pub(crate) const TAG: &str = tags::FIRST;
 
+/// The name of the contract's R.
+const ANY_R: &str = "r4-0";
+
 /// How the names of implicit environments begin, and no others.
 const IMPLICIT: &str = "implicit-";
 
@@ -72,18 +75,23 @@ fn is_default(name: &str, release: Option<ClientRelease>) -> bool {
 }
 
 /// The environment that is asked for, or the newest Python on offer.
-/// A deprecated one is no choice, unless it is the `present` one.
+/// A deprecated one is no choice, unless it is the `present` one. `without_r` says why there is no R, if so.
 pub(crate) async fn choose(
     tx: &mut Tx,
     project: ProjectId,
     wish: &Wish,
     present: Option<EnvironmentId>,
+    without_r: Option<&str>,
 ) -> Result<Environment> {
     wish.check_tag()?;
     let Some(asked) = &wish.name else {
         return newest_python(tx).await;
     };
-    let mut found = environments::get_by_name(&mut *tx, project, &canonical(asked)).await?;
+    let name = canonical(asked);
+    let mut found = match environments::get_by_name(&mut *tx, project, &name).await? {
+        None if name == ANY_R => newest_r(tx).await?,
+        found => found,
+    };
     // Clients send back what a version shows: its own implicit environment stands for the base under it.
     while let Some(implicit) = found.take_if(|found| found.implicit) {
         found = match implicit.base_environment_id {
@@ -93,8 +101,14 @@ pub(crate) async fn choose(
     }
     match found.filter(|found| !found.deprecated || present == Some(found.id)) {
         Some(environment) => Ok(environment),
-        None => Err(unknown(tx, project, asked).await?),
+        None => Err(unknown(tx, project, asked, without_r).await?),
     }
+}
+
+/// The R of this server: what stands for the name of the contract's R, whatever its real version is.
+async fn newest_r(tx: &mut Tx) -> Result<Option<Environment>> {
+    let base = environments::list_base(&mut *tx).await?;
+    Ok(base.into_iter().filter(|base| !base.deprecated && is_r(&base.name)).max_by(|a, b| a.name.cmp(&b.name)))
 }
 
 async fn newest_python(tx: &mut Tx) -> Result<Environment> {
@@ -105,17 +119,30 @@ async fn newest_python(tx: &mut Tx) -> Result<Environment> {
     })
 }
 
+/// Whether a name is one of an R: `r4-0`.
+fn is_r(name: &str) -> bool {
+    name.strip_prefix("r4-").is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// `python3-11` → 11; names of other kinds come first.
 fn minor_of(name: &str) -> Option<u32> {
     name.strip_prefix("python3-")?.parse().ok()
 }
 
-async fn unknown(tx: &mut Tx, project: ProjectId, asked: &str) -> Result<Error> {
+async fn unknown(tx: &mut Tx, project: ProjectId, asked: &str, without_r: Option<&str>) -> Result<Error> {
+    if let Some(problem) = without_r.filter(|_| is_r(&canonical(asked))) {
+        return Ok(Error::Invalid(no_r(asked, problem)));
+    }
     let base = environments::list_base(&mut *tx).await?;
     let mut known: Vec<_> = base.into_iter().filter(|base| !base.deprecated).map(|base| base.name).collect();
     let own = environments::list(&mut *tx, project).await?;
     known.extend(own.into_iter().filter(|own| !own.implicit && !own.system).map(|own| own.name));
     Ok(Error::Invalid(format!("Environment '{asked}' was not found; there are {}", known.join(", "))))
+}
+
+/// What is told to those who ask for an R that is not there.
+fn no_r(asked: &str, problem: &str) -> String {
+    format!("Environment '{asked}' cannot be had: {problem}")
 }
 
 /// The name we keep for what clients of all ages write: languages with dots, and names that carry a system.
@@ -157,7 +184,7 @@ fn new_tag(environment: EnvironmentId, status: VersionStatus) -> Tag {
     }
 }
 
-/// Which Python an environment runs on, as `3.11`.
+/// Which interpreter an environment runs on, as `3.11` or `r4.2`.
 pub(crate) async fn interpreter(store: &Store, id: EnvironmentId) -> Result<String> {
     let environment = environments::get(store, id).await?.ok_or(Error::NotFound(Kind::Environment))?;
     Ok(environment.interpreter)

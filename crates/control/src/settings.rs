@@ -10,6 +10,7 @@ use modelyard_runner::package::Limits;
 use modelyard_runner::runner::Runner;
 use modelyard_runner::walls::Reach;
 use modelyard_store::Life;
+use modelyard_types::language::InterpreterKey;
 use modelyard_types::walls::WallsDetail;
 use tokio::sync::watch;
 
@@ -33,8 +34,10 @@ pub struct Settings {
     pub builder: watch::Receiver<Option<Result<Arc<Builder>, String>>>,
     /// The folder that holds the `modelyard_worker` package.
     pub worker: PathBuf,
-    /// The interpreters on offer, one per minor version.
+    /// The interpreters on offer, one per language and minor version.
     pub interpreters: Vec<Interpreter>,
+    /// Why there is no R among them, as a sentence without its full stop.
+    pub without_r: Option<String>,
     /// What packages may hold.
     pub package_limits: Limits,
     /// The folder that unpacked packages lie in.
@@ -64,6 +67,14 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The interpreter with this key.
+    pub(crate) fn interpreter(&self, key: &str) -> Result<&Interpreter, String> {
+        self.interpreters
+            .iter()
+            .find(|it| it.key() == key)
+            .ok_or_else(|| format!("{} is no longer installed on this server", InterpreterKey::of(key).title()))
+    }
+
     /// Who builds environments; waits for its tools. The error is a sentence for the user.
     pub(crate) async fn builder(&self) -> Result<Arc<Builder>, String> {
         let mut builder = self.builder.clone();

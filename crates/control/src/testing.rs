@@ -179,6 +179,7 @@ async fn live(folder: &TempDir, server: ServerId, store: Store, objects: Objects
         builder: watch::channel(None).1,
         worker: at("worker"),
         interpreters: vec![interpreter("3.10"), interpreter("3.11")],
+        without_r: Some("R is not installed on this server".into()),
         package_limits: Default::default(),
         packages: at("packages"),
         environments: at("environments"),
@@ -203,6 +204,7 @@ pub(crate) fn of<T: serde::de::DeserializeOwned>(body: Value) -> T {
 
 fn interpreter(minor: &str) -> Interpreter {
     Interpreter {
+        language: modelyard_runner::package::Language::Python,
         version: format!("{minor}.1"),
         minor: minor.into(),
         path: format!("/nowhere/{minor}/bin/python").into(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use modelyard_control::Control;
 use modelyard_control::secrets::Keyring;
+use modelyard_runner::interpreters::r::Choice;
 use modelyard_runner::interpreters::{self, Interpreter};
 use modelyard_runner::local::{Guest, LocalRunner, LocalSettings};
 use modelyard_runner::package;
@@ -65,14 +66,17 @@ pub async fn start(settings: Settings) -> Result<Running> {
     let (guests, from_instances) = mpsc::channel(GUESTS);
     let worker = worker_files::lay_out(&folder.worker())
         .map_err(|e| StartError(format!("The worker package cannot be laid out: {e}.")))?;
-    let (store, runner, interpreters) = tokio::join!(
+    let (store, runner, mut interpreters, r) = tokio::join!(
         open_store(&place),
         open_runner(&settings, &folder, &worker, server, &listener, guests),
-        look(&folder)
+        look(&folder),
+        look_for_r(&settings, &folder)
     );
     let (store, runner) = (store?, runner?);
     let mut behind = JoinSet::new();
     worker_files::compile_behind(&worker, &interpreters, &mut behind);
+    let builder = tools::prepare(&settings, &folder, &interpreters, runner.cgroups(), &mut behind);
+    let without_r = r.map(|r| interpreters.push(r)).err();
     let Installed { first: first_start, keys } = first_start::ensure(&folder, &store).await?;
     let told = modelyard_control::Settings {
         keys: Keyring::new(keys.iter()),
@@ -81,9 +85,10 @@ pub async fn start(settings: Settings) -> Result<Running> {
         walls: shown(&runner, &settings),
         reach: runner.reach().clone(),
         runner: Arc::new(runner.clone()),
-        builder: tools::prepare(&settings, &folder, &interpreters, runner.cgroups(), &mut behind),
+        builder,
         worker,
         interpreters,
+        without_r,
         package_limits: package_limits(&settings),
         packages: folder.packages(),
         environments: folder.environments(),
@@ -212,13 +217,30 @@ fn from_inside(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// The interpreters of this host, the best of each minor version.
+/// The Pythons of this host, the best of each minor version.
 async fn look(folder: &DataFolder) -> Vec<Interpreter> {
     // Without the folder the answers are not kept, and the next start asks again.
     let _ = std::fs::create_dir_all(folder.tools());
     let mut found = interpreters::find_cached(&folder.tools().join("interpreters.json")).await;
     let mut seen = std::collections::HashSet::new();
     found.retain(|python| seen.insert(python.minor.clone()));
+    found
+}
+
+/// The R of this host.
+async fn look_for_r(settings: &Settings, folder: &DataFolder) -> interpreters::r::Found {
+    let _ = std::fs::create_dir_all(folder.tools());
+    let choice = match &settings.rscript {
+        None => Choice::OnPath,
+        Some(path) if path.as_os_str() == "none" => Choice::None,
+        Some(path) => Choice::At(path.clone()),
+    };
+    let found = interpreters::r::find(&choice, &folder.tools().join("r.json")).await;
+    match &found {
+        Ok(r) => tracing::info!(version = r.version, path = %r.path.display(), "R code can be run"),
+        Err(reason) if settings.rscript.is_some() => tracing::warn!("R code cannot be run: {reason}"),
+        Err(reason) => tracing::debug!("R code cannot be run: {reason}"),
+    }
     found
 }
 

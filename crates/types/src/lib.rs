@@ -12,6 +12,7 @@ pub mod instance_types;
 pub mod instances;
 pub mod json;
 pub mod labels;
+pub mod language;
 pub mod logs;
 pub mod names;
 pub mod network;

@@ -1,15 +1,16 @@
-//! Base environments: one for each Python that was found on the server.
+//! Base environments: one for each Python that was found on the server, and one for its R.
 
 use modelyard_runner::interpreters::Interpreter;
 use modelyard_store::environments::{self, tags};
 use modelyard_store::{Environment, Store, Tx};
 use modelyard_types::labels::Labels;
+use modelyard_types::language::InterpreterKey;
 use modelyard_types::versions::VersionStatus;
 use modelyard_types::{EnvironmentId, Result, Timestamp};
 
 use super::new_tag;
 
-/// Makes the base environments agree with the interpreters that were found: one per minor version of Python.
+/// Makes the base environments agree with the interpreters that were found: one per minor version of a language.
 /// Those whose interpreter is gone are deprecated, since versions may still name them.
 pub(crate) async fn reconcile_base(store: &Store, found: &[Interpreter]) -> Result<()> {
     let mut tx = store.begin().await?;
@@ -49,13 +50,13 @@ async fn deprecate(tx: &mut Tx, base: Environment, deprecated: bool) -> Result<(
 }
 
 fn base_environment(name: String, interpreter: &Interpreter) -> Environment {
-    let now = Timestamp::now();
+    let (now, title) = (Timestamp::now(), InterpreterKey::of(&interpreter.key()).title());
     Environment {
         id: EnvironmentId::new(),
         project_id: None,
         name,
-        display_name: format!("Python {}", interpreter.minor),
-        description: format!("Python {} as it is installed on the server", interpreter.minor),
+        description: format!("{title} as it is installed on the server"),
+        display_name: title,
         labels: Labels::default(),
         base_environment_id: None,
         implicit: false,
@@ -64,13 +65,13 @@ fn base_environment(name: String, interpreter: &Interpreter) -> Environment {
         gpu_required: false,
         deprecated: false,
         supports_request_format: true,
-        interpreter: interpreter.minor.clone(),
+        interpreter: interpreter.key(),
         created_at: now,
         updated_at: now,
     }
 }
 
-/// `3.11` → `python3-11`.
+/// `python3-11`, `r4-2`.
 fn base_name(interpreter: &Interpreter) -> String {
-    format!("python{}", interpreter.minor.replace('.', "-"))
+    format!("{}{}", interpreter.language.name(), interpreter.minor.replace('.', "-"))
 }

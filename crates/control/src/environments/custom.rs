@@ -8,7 +8,7 @@ use modelyard_types::versions::VersionStatus;
 use modelyard_types::{EnvironmentId, Error, Kind, ProjectId, Result, Timestamp};
 
 use super::usage::users_of;
-use super::{IMPLICIT, canonical, minor_of, new_tag};
+use super::{ANY_R, IMPLICIT, canonical, is_r, minor_of, new_tag, newest_r, no_r};
 use crate::Control;
 use crate::access::Actor;
 use crate::audit::{self, Changes, Place};
@@ -23,7 +23,8 @@ impl Control {
     ) -> Result<Environment> {
         let mut tx = self.store().begin().await?;
         check_name(&mut tx, new.name.as_str()).await?;
-        let base = base_named(&mut tx, project, new.base_environment.as_deref().unwrap_or_default()).await?;
+        let asked = new.base_environment.as_deref().unwrap_or_default();
+        let base = base_named(&mut tx, project, asked, self.settings().without_r.as_deref()).await?;
         let now = Timestamp::now();
         let environment = Environment {
             id: EnvironmentId::new(),
@@ -153,19 +154,32 @@ async fn check_name(tx: &mut Tx, name: &str) -> Result<()> {
     if environments::list_base(&mut *tx).await?.iter().any(|it| it.name == base) {
         return Err(Error::Conflict(format!("environment '{name}' already exists: it is a base environment")));
     }
-    if minor_of(&base).is_some() {
+    if minor_of(&base).is_some() || is_r(&base) {
         return Err(Error::Invalid(format!("name: '{name}' is kept for a base environment; choose another")));
     }
     Ok(())
 }
 
 /// The base environment that is asked for.
-async fn base_named(tx: &mut Tx, project: ProjectId, asked: &str) -> Result<Environment> {
+async fn base_named(
+    tx: &mut Tx,
+    project: ProjectId,
+    asked: &str,
+    without_r: Option<&str>,
+) -> Result<Environment> {
     let name = canonical(asked);
     let mut offered = environments::list_base(&mut *tx).await?;
     offered.retain(|base| !base.deprecated);
     if let Some(at) = offered.iter().position(|base| base.name == name) {
         return Ok(offered.swap_remove(at));
+    }
+    if name == ANY_R
+        && let Some(r) = newest_r(tx).await?
+    {
+        return Ok(r);
+    }
+    if let Some(problem) = without_r.filter(|_| is_r(&name)) {
+        return Err(Error::Invalid(no_r(asked, problem)));
     }
     let problem = match environments::get_by_name(&mut *tx, project, &name).await? {
         Some(found) if found.system => "is deprecated",

@@ -124,9 +124,10 @@ async fn look(control: &Control, revision: &Revision) -> Result<Result<Looked, S
     if let Err(problem) = unpacked.map_err(|cause| Error::internal("unpacking a package", cause))? {
         return Ok(Err(problem.to_string()));
     }
-    let minor = environments::interpreter(control.store(), revision.environment_id).await?;
-    let Some(interpreter) = settings.interpreters.iter().find(|it| it.minor == minor) else {
-        return Ok(Err(format!("Python {minor} is no longer installed on this server")));
+    let key = environments::interpreter(control.store(), revision.environment_id).await?;
+    let interpreter = match settings.interpreter(&key) {
+        Ok(interpreter) => interpreter,
+        Err(problem) => return Ok(Err(problem)),
     };
     let look = Look {
         interpreter,

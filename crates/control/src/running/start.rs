@@ -198,11 +198,7 @@ fn spec(
 ) -> Result<InstanceSpec, String> {
     let settings = &control.settings;
     let code = version.code.as_ref().ok_or("The version has no code")?;
-    let interpreter = settings
-        .interpreters
-        .iter()
-        .find(|it| it.minor == code.interpreter)
-        .ok_or_else(|| format!("Python {} is no longer installed on this server", code.interpreter))?;
+    let interpreter = settings.interpreter(&code.interpreter)?;
     let mut readable = vec![interpreter.base_prefix.clone()];
     let python = match &code.content_key {
         Some(key) => {

@@ -1,10 +1,11 @@
-//! Finds the Pythons of this host that environments can be made from.
+//! Finds the Pythons of this host that environments can be made from, and its [R](r).
 //!
 //! Each is asked itself (`-I`, so that nothing of the host's settings or the current folder runs), because a name on
 //! `PATH` may be a shim, a link or the Python of a virtual environment: what counts is the installation behind it.
 
 mod cache;
 mod places;
+pub mod r;
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test that fails here says where")]
@@ -18,6 +19,7 @@ use std::{
 };
 
 pub use cache::find_cached;
+use modelyard_types::language::{InterpreterKey, Language};
 use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncReadExt, process::Command, sync::Semaphore, task::JoinSet, time::timeout};
 
@@ -28,9 +30,11 @@ const OLDEST: (u32, u32) = (3, 8);
 /// Longer answers than this are no answers.
 const MOST_OUTPUT: u64 = 64 << 10;
 
-/// An installed Python.
+/// An installed Python or R.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Interpreter {
+    /// What it runs.
+    pub language: Language,
     /// Its full version: `3.11.7`.
     pub version: String,
     /// The part of the version that packages care for: `3.11`.
@@ -39,11 +43,16 @@ pub struct Interpreter {
     pub path: PathBuf,
     /// The folder of the installation, resolved too.
     pub base_prefix: PathBuf,
-    /// What packages are built for, as `sysconfig` names it, with the C library: `linux-x86_64-glibc`.
+    /// What packages are built for, as `sysconfig` names it, with the C library: `linux-x86_64-glibc`; R's own name for it.
     pub platform: String,
 }
 
 impl Interpreter {
+    /// What environments remember of it: `3.11` of a Python, `r4.2` of an R.
+    pub fn key(&self) -> String {
+        InterpreterKey { language: self.language, minor: &self.minor }.to_string()
+    }
+
     /// The version as numbers, for comparisons.
     fn order(&self) -> Vec<u32> {
         self.version.split('.').map(|part| part.parse().unwrap_or(0)).collect()
@@ -125,6 +134,7 @@ pub async fn probe(executable: &Path) -> Option<Interpreter> {
         return None;
     }
     Some(Interpreter {
+        language: Language::Python,
         version: format!("{major}.{minor}.{patch}"),
         minor: format!("{major}.{minor}"),
         path: answer.executable,
@@ -134,8 +144,13 @@ pub async fn probe(executable: &Path) -> Option<Interpreter> {
 }
 
 async fn ask(executable: &Path) -> Option<Answer> {
+    serde_json::from_slice(&said_by(executable, &["-I", "-c", PROBE]).await?).ok()
+}
+
+/// What a program prints when it succeeds.
+async fn said_by(executable: &Path, args: &[&str]) -> Option<Vec<u8>> {
     let mut child = Command::new(executable)
-        .args(["-I", "-c", PROBE])
+        .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -146,9 +161,5 @@ async fn ask(executable: &Path) -> Option<Answer> {
         .ok()?;
     let mut output = Vec::new();
     child.stdout.take()?.take(MOST_OUTPUT).read_to_end(&mut output).await.ok()?;
-    let status = child.wait().await.ok()?;
-    if !status.success() {
-        return None;
-    }
-    serde_json::from_slice(&output).ok()
+    child.wait().await.ok()?.success().then_some(output)
 }

@@ -32,6 +32,7 @@ use sha2::{Digest, Sha256};
 pub use environment::inspect_environment;
 pub use extract::extract;
 pub(crate) use extract::extract_one;
+pub use modelyard_types::language::Language;
 
 /// How large and how deep a package may be.
 #[derive(Debug, Clone)]
@@ -86,25 +87,6 @@ pub enum Refusal {
 impl Refusal {
     fn content(sentence: impl Into<String>) -> Self {
         Self::Content(sentence.into())
-    }
-}
-
-/// The language of a package's main file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
-    /// `.py`
-    Python,
-    /// `.R`
-    R,
-}
-
-impl Language {
-    /// The name the contract uses.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Python => "python",
-            Self::R => "r",
-        }
     }
 }
 

@@ -83,6 +83,8 @@ settings! {
     no_index: bool = "false";
     /// Addresses that a `requirements.txt` may name in index options of its own, with all that lies below them.
     allowed_indexes: Vec<String> = "";
+    /// The `Rscript` to run R code with; `none`: no R code. Empty: the first one on `PATH`, if there is one.
+    rscript: Option<PathBuf> = "";
     /// How long the build of an environment may take.
     build_time_limit: Period = "30 min";
     /// The most that an environment may hold.

@@ -7,6 +7,7 @@ use modelyard_runner::environments::{BuildError, Builder, Given, Log, Spec};
 use modelyard_runner::interpreters::Interpreter;
 use modelyard_store::EnvironmentBuild;
 use modelyard_store::logs::Level;
+use modelyard_types::language::Language;
 use tokio_util::sync::CancellationToken;
 
 use super::asked::Asked;
@@ -88,14 +89,11 @@ async fn prepare(
         builder = settings.builder() => builder?,
         () = called_off.cancelled() => return Err(BuildError::Cancelled.to_string()),
     };
-    let interpreter =
-        settings.interpreters.iter().find(|it| it.minor == target.environment.interpreter).ok_or_else(|| {
-            format!("Python {} is no longer installed on this server", target.environment.interpreter)
-        })?;
+    let interpreter = settings.interpreter(&target.environment.interpreter)?;
     Ok(Prepared {
         builder,
         interpreter: interpreter.clone(),
-        offered: settings.interpreters.iter().map(|it| it.minor.clone()).collect(),
+        offered: settings.interpreters.iter().filter(|it| it.language == Language::Python).map(|it| it.minor.clone()).collect(),
         requirements: asked.requirements,
         scope: target.project.to_string(),
         given,
