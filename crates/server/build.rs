@@ -1,13 +1,16 @@
-//! Lists the files of the worker package, so that the one binary carries them.
+//! Lists the files of the workers, so that the one binary carries them.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../worker/modelyard_worker").canonicalize()?;
-    println!("cargo::rerun-if-changed={}", folder.display());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../worker").canonicalize()?;
     let mut files = Vec::new();
-    collect(&folder, &mut files)?;
+    for (worker, extension) in [("modelyard_worker", "py"), ("modelyard_r", "R")] {
+        let worker = folder.join(worker);
+        println!("cargo::rerun-if-changed={}", worker.display());
+        collect(&worker, extension, &mut files)?;
+    }
     files.sort();
     let mut list = String::from("&[\n");
     for file in files {
@@ -19,12 +22,12 @@ fn main() -> io::Result<()> {
     fs::write(Path::new(&out).join("worker_files.rs"), list)
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+fn collect(folder: &Path, wanted: &str, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "py") {
+            collect(&path, wanted, files)?;
+        } else if path.extension().is_some_and(|extension| extension == wanted) {
             files.push(path);
         }
     }

@@ -24,6 +24,7 @@ mod network;
 mod organizations;
 mod priority;
 mod projects;
+mod r;
 mod requests;
 mod retention;
 mod revisions;

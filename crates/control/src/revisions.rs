@@ -6,6 +6,7 @@ use modelyard_objects::Staged;
 use modelyard_runner::package::{self, Package};
 use modelyard_store::{Revision, Tx, Version, deployments, revisions, versions};
 use modelyard_types::audit::AuditAction;
+use modelyard_types::language::{InterpreterKey, Language};
 use modelyard_types::revisions::BuildStatus;
 use modelyard_types::versions::VersionStatus;
 use modelyard_types::{DeploymentId, Error, Kind, ProjectId, Result, RevisionId, Timestamp, VersionId};
@@ -27,8 +28,8 @@ impl Control {
         staged: Staged,
         file_name: &str,
     ) -> Result<Revision> {
-        let main_file = self.main_file_of(project, deployment, version).await?;
-        let package = self.inspect(staged.path(), &main_file).await?;
+        let wanted = self.code_wanted(project, deployment, version).await?;
+        let package = self.inspect(staged.path(), wanted).await?;
         let size = i64::try_from(staged.size()).unwrap_or(i64::MAX);
         let key = self.objects().keep(staged).await?;
         let source = Code { key: key.clone(), size, package, file_name: file_name.to_owned(), copied_from: None };
@@ -61,8 +62,8 @@ impl Control {
         let latest = source.active_revision_id.or(source.latest_revision_id);
         let latest = latest.ok_or_else(|| Error::Invalid(format!("version '{source_version}' has no code to copy")))?;
         let revision = revisions::get(self.store(), latest).await?.ok_or(Error::NotFound(Kind::Revision))?;
-        let main_file = self.main_file_of(project, deployment, version).await?;
-        let package = self.inspect(&self.objects().path(&revision.package_key), &main_file).await?;
+        let wanted = self.code_wanted(project, deployment, version).await?;
+        let package = self.inspect(&self.objects().path(&revision.package_key), wanted).await?;
         let (key, size, file_name) = (revision.package_key, revision.package_size, revision.file_name);
         let code = Code { key, size, package, file_name, copied_from: Some(revision.id) };
         self.add_revision(by, project, deployment, version, code, "Deployment copy").await
@@ -79,8 +80,9 @@ impl Control {
     ) -> Result<Revision> {
         let old = revisions::get(self.store(), id).await?.filter(|old| old.version_id == version);
         let old = old.ok_or(Error::NotFound(Kind::Revision))?;
-        let main_file = self.main_file_of(project, deployment, version).await?;
-        let package = self.inspect(&self.objects().path(&old.package_key), &main_file).await?;
+        let wanted = self.code_wanted(project, deployment, version).await?;
+        let package = self.inspect(&self.objects().path(&old.package_key), wanted).await?;
+        let files = environments::files_of_package(&package)?;
         let mut tx = self.store().begin().await?;
         let parent = lock_deployment(&mut tx, project, deployment).await?;
         let mut version = lock_version(&mut tx, deployment, version).await?;
@@ -89,10 +91,10 @@ impl Control {
             return Err(Error::invalid("The revision is being built already"));
         }
         let trigger = "Rebuild triggered";
-        let files = environments::files_of_package(&package);
+        revision.main_file = package.main_file;
+        revision.language = package.language.name().to_owned();
         environments::assign(&mut tx, &by.email, &mut version, &mut revision, files, trigger).await?;
         environments::requeue(&mut revision, trigger);
-        revision.main_file = package.main_file;
         revisions::update(&mut tx, &revision).await?;
         version.status = status_while_building(&version);
         version.latest_revision_id = Some(revision.id);
@@ -158,7 +160,7 @@ impl Control {
             revisions::lock(&mut tx, source).await?.ok_or(Error::NotFound(Kind::Revision))?;
         }
         let mut revision = code.revision(by, &version, trigger)?;
-        let files = environments::files_of_package(&code.package);
+        let files = environments::files_of_package(&code.package)?;
         environments::assign(&mut tx, &by.email, &mut version, &mut revision, files, trigger).await?;
         revisions::insert(&mut tx, &revision).await?;
         supersede(&mut tx, &version).await?;
@@ -175,25 +177,27 @@ impl Control {
         Ok(revision)
     }
 
-    /// What the main file of a version's code is called.
-    async fn main_file_of(&self, project: ProjectId, deployment: DeploymentId, version: VersionId) -> Result<String> {
-        Ok(self.0.variables_of(project, deployment, version).await?.main_file().to_owned())
+    /// What the main file of a version's code is called, and the language of its environment.
+    async fn code_wanted(
+        &self,
+        project: ProjectId,
+        deployment: DeploymentId,
+        version: VersionId,
+    ) -> Result<(String, Language)> {
+        let main_file = self.0.variables_of(project, deployment, version).await?.main_file().to_owned();
+        let version = versions::get(self.store(), version).await?.ok_or(Error::NotFound(Kind::DeploymentVersion))?;
+        let interpreter = environments::interpreter(self.store(), version.base_environment_id).await?;
+        Ok((main_file, InterpreterKey::of(&interpreter).language))
     }
 
     /// Looks at a package; refuses a bad one with its sentence.
-    async fn inspect(&self, file: &Path, main_file: &str) -> Result<Package> {
+    async fn inspect(&self, file: &Path, (main_file, language): (String, Language)) -> Result<Package> {
         let (file, limits) = (file.to_owned(), self.settings().package_limits.clone());
-        let main_file = main_file.to_owned();
-        let inspected = tokio::task::spawn_blocking(move || package::inspect(&file, &limits, &main_file)).await;
-        let package = inspected
+        let inspected =
+            tokio::task::spawn_blocking(move || package::inspect(&file, &limits, &main_file, language)).await;
+        inspected
             .map_err(|cause| Error::internal("inspecting a package", cause))?
-            .map_err(|refusal| Error::Invalid(refusal.to_string()))?;
-        match package.language {
-            package::Language::Python => Ok(package),
-            package::Language::R => {
-                Err(Error::invalid("The package holds deployment.R, and R is not offered; give it a deployment.py"))
-            }
-        }
+            .map_err(|refusal| Error::Invalid(refusal.to_string()))
     }
 }
 
@@ -224,7 +228,7 @@ impl Code {
             package_sha256: sha256(&self.package)?,
             file_name: self.file_name.clone(),
             main_file: self.package.main_file.clone(),
-            language: "python".into(),
+            language: self.package.language.name().to_owned(),
             environment_id: version.environment_id,
             environment_build_id: None,
             server_id: None,

@@ -1,14 +1,16 @@
 //! Looks at a package's code without running it: does it parse, and which methods has its `Deployment`?
 //!
-//! The worker's own `check.py` does it, under the interpreter the code is for, because each Python has its own grammar.
+//! The worker's own `check.py`, or `check.R`, does it, under the interpreter the code is for, because each has its own grammar.
 //! It only parses, but a parser is a large program to hand somebody else's text to, so it runs confined and limited.
 
 use std::{
+    ffi::OsString,
     io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use modelyard_types::language::Language;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
@@ -30,9 +32,9 @@ const LONGEST_MESSAGE: usize = 1024;
 /// What to look at, and with what.
 #[derive(Debug, Clone)]
 pub struct Look<'a> {
-    /// The Python that will run the code.
+    /// The Python or R that will run the code.
     pub interpreter: &'a Interpreter,
-    /// The folder that holds the worker's package, `modelyard_worker`.
+    /// The folder that holds the workers, `modelyard_worker` and `modelyard_r`.
     pub worker: &'a Path,
     /// The folder of the unpacked package.
     pub package: &'a Path,
@@ -76,10 +78,14 @@ struct Answer {
 
 /// Looks at the code. An error means that our side failed, not the code.
 pub async fn look(look: &Look<'_>) -> io::Result<Found> {
-    let program = look.worker.join("modelyard_worker/check.py").canonicalize()?;
+    let program = match look.interpreter.language {
+        Language::Python => look.worker.join("modelyard_worker/check.py"),
+        Language::R => look.worker.join("modelyard_r/check.R"),
+    };
+    let program = program.canonicalize()?;
     let limits = Run { time: TIME, cancel: &CancellationToken::new(), most_output: MOST_OUTPUT, log: &|_| {} };
     match run(confined(look, program)?, &limits).await? {
-        Ended::Done(done) => judge(&done, look.main_file),
+        Ended::Done(done) => judge(&done, look),
         Ended::TimedOut | Ended::Cancelled => {
             Ok(broken(format!("{} could not be read within {} seconds", look.main_file, TIME.as_secs())))
         }
@@ -90,10 +96,18 @@ fn confined(look: &Look<'_>, program: PathBuf) -> io::Result<Confined> {
     let interpreter = look.interpreter;
     let package = look.package.canonicalize()?;
     let worker = look.worker.canonicalize()?;
+    let mut args: Vec<OsString> = match interpreter.language {
+        Language::Python => vec!["-I".into(), "-B".into(), program.into()],
+        Language::R => {
+            let file = format!("--file={}", program.display());
+            vec!["--vanilla".into(), "--no-echo".into(), file.into(), "--args".into()]
+        }
+    };
+    args.extend([package.clone().into(), look.main_file.into()]);
     let sees = [&interpreter.path, &interpreter.base_prefix, &worker, &package];
     Ok(Confined {
         program: interpreter.path.clone(),
-        args: vec!["-I".into(), "-B".into(), program.into(), package.clone().into(), look.main_file.into()],
+        args,
         env: vec![("LANG".into(), "C.UTF-8".into())],
         folder: PathBuf::from("/"),
         sees: sees.map(|path| Seen { path: path.clone(), writable: false }).to_vec(),
@@ -107,7 +121,8 @@ fn confined(look: &Look<'_>, program: PathBuf) -> io::Result<Confined> {
     })
 }
 
-fn judge(done: &Done, main_file: &str) -> io::Result<Found> {
+fn judge(done: &Done, look: &Look<'_>) -> io::Result<Found> {
+    let (main_file, language) = (look.main_file, look.interpreter.language.title());
     if let Ok(answer) = serde_json::from_slice::<Answer>(&done.output) {
         return Ok(match answer {
             Answer { ok: true, has_request, has_requests, .. } => Found::Deployment { has_request, has_requests },
@@ -121,8 +136,8 @@ fn judge(done: &Done, main_file: &str) -> io::Result<Found> {
         let last = done.errors.last().map(String::as_str).unwrap_or_default();
         return Err(io::Error::other(format!("the look at the code failed: {last}")));
     }
-    tracing::warn!(main_file, status = %done.status, "Python crashed on a package's code");
-    Ok(broken(format!("Python crashed while it read {main_file}; it may be too large or too deeply nested")))
+    tracing::warn!(main_file, language, status = %done.status, "an interpreter crashed on a package's code");
+    Ok(broken(format!("{language} crashed while it read {main_file}; it may be too large or too deeply nested")))
 }
 
 fn broken(message: String) -> Found {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use modelyard_types::ids::InstanceId;
+use modelyard_types::language::Language;
 use modelyard_types::network::Egress;
 use serde_json::{Map, Value};
 
@@ -48,7 +49,7 @@ impl Default for InstanceLimits {
 /// What a worker loads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Load {
-    /// The module that holds `Deployment`, without extension.
+    /// The file that holds the code, with or without extension.
     pub main_file: String,
     /// The context of the constructor; the number of the process is added to it.
     pub context: Map<String, Value>,
@@ -69,8 +70,10 @@ pub struct InstanceSpec {
     pub epoch: u64,
     /// How many worker processes it has.
     pub processes: u32,
+    /// What the code is written in.
+    pub language: Language,
     /// The interpreter to run, an absolute path (of an environment, `…/bin/python`).
-    pub python: PathBuf,
+    pub program: PathBuf,
     /// Folders that instances see read-only at their own absolute path: the environment, the interpreter's real prefix.
     pub readable: Vec<PathBuf>,
     /// The folder of the unpacked package. User code sees it as its own and may change it; the originals never change.

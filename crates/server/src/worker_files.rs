@@ -1,4 +1,4 @@
-//! The worker package: carried in the binary, and laid out in the data folder for the interpreters that run it.
+//! The workers, in Python and in R: carried in the binary, and laid out in the data folder for the interpreters that run them.
 
 use std::fs;
 use std::io;
@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
-/// Paths inside of the package, and contents.
+/// Paths, and contents.
 const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/worker_files.rs"));
 
-/// Lays the package out below `folder` and gives the folder that holds it. Each content has a folder of its own, so that
+/// Lays the workers out below `folder` and gives the folder that holds them. Each content has a folder of its own, so that
 /// what instances of another release use stays as it is; a folder that is there is complete.
 pub(crate) fn lay_out(folder: &Path) -> io::Result<PathBuf> {
     let place = folder.join(&digest()[..16]);
@@ -27,7 +27,7 @@ pub(crate) fn lay_out(folder: &Path) -> io::Result<PathBuf> {
         fs::remove_dir_all(&temporary)?;
     }
     for (name, bytes) in FILES {
-        let path = temporary.join("modelyard_worker").join(name);
+        let path = temporary.join(name);
         fs::create_dir_all(path.parent().unwrap_or(folder))?;
         fs::write(&path, bytes)?;
     }

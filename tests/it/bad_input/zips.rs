@@ -15,7 +15,7 @@ both! {
             ("half a zip", packed(&[("deployment.py", ECHO)])[..60].to_vec(), "The file is not a zip"),
             ("no files", zipped(&[]), "The package has no file 'deployment.py' or 'deployment.R'"),
             ("no main file", packed(&[("main.py", ECHO)]), "The package has no file 'deployment.py' or 'deployment.R' in its folder 'package'"),
-            ("only R", packed(&[("deployment.R", "x")]), "The package holds deployment.R, and R is not offered; give it a deployment.py"),
+            ("only R", packed(&[("deployment.R", "x")]), "deployment.R is R code, and environment 'python3-"),
             ("a way up", with("../evil.py"), "The zip's entry '../evil.py' "),
             ("a way up inside", with("a/../../evil.py"), "The zip's entry 'a/../../evil.py' "),
             ("an absolute path", with("/etc/evil"), "The zip's entry '/etc/evil' "),

@@ -67,8 +67,8 @@ both! {
         let environment = environment(&server.project("demo").await, "e").await;
         for (name, content, sentence) in [
             ("ubiops.yaml", "apt:\n  packages:\n    - git\n", "ubiops.yaml line 1: this server does not install system packages (apt); remove apt, and ask the operator for the packages git"),
-            ("install_packages.R", "x", "The file install_packages.R is for R, which is not offered; remove it"),
-            ("renv.lock", "{}", "The file renv.lock is for R, which is not offered; remove it"),
+            ("install_packages.R", "x", "The file install_packages.R is for R, and the environment is one of Python; remove it"),
+            ("renv.lock", "{}", "The file renv.lock is for R, and the environment is one of Python; remove it"),
         ] {
             let zip = zipped(&[("requirements.txt", b"six"), (name, content.as_bytes())]);
             let build = ended(&environment, &upload(&environment, "e.zip", zip).await.fine()).await;

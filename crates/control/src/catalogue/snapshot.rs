@@ -11,6 +11,7 @@ use modelyard_types::batching::Batching;
 use modelyard_types::fields::{Field, PayloadType};
 use modelyard_types::instance_type_groups::Member;
 use modelyard_types::instance_types::InstanceType;
+use modelyard_types::language::{InterpreterKey, Language};
 use modelyard_types::network::Egress;
 use modelyard_types::versions::{RetentionMode, ScalingStrategy, VersionStatus};
 use modelyard_types::{
@@ -120,7 +121,7 @@ pub struct Offer {
 pub struct Code {
     /// The revision.
     pub revision: RevisionId,
-    /// Which Python, as `3.11`.
+    /// Which interpreter, as `3.11` or `r4.2`.
     pub interpreter: String,
     /// The name of the environment, for logs.
     pub environment: String,
@@ -128,6 +129,13 @@ pub struct Code {
     pub content_key: Option<String>,
     /// The build of it, whose files may ask for variables.
     pub build: Option<EnvironmentBuildId>,
+}
+
+impl Code {
+    /// What the code is written in.
+    pub(crate) fn language(&self) -> Language {
+        InterpreterKey::of(&self.interpreter).language
+    }
 }
 
 impl ProjectSnapshot {

@@ -161,12 +161,7 @@ async fn check_name(tx: &mut Tx, name: &str) -> Result<()> {
 }
 
 /// The base environment that is asked for.
-async fn base_named(
-    tx: &mut Tx,
-    project: ProjectId,
-    asked: &str,
-    without_r: Option<&str>,
-) -> Result<Environment> {
+async fn base_named(tx: &mut Tx, project: ProjectId, asked: &str, without_r: Option<&str>) -> Result<Environment> {
     let name = canonical(asked);
     let mut offered = environments::list_base(&mut *tx).await?;
     offered.retain(|base| !base.deprecated);

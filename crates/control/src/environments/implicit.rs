@@ -1,10 +1,12 @@
 //! What runs under a version: its base, or an implicit environment with what its own code asks for on top.
 
+use modelyard_runner::environments::r::RFile;
 use modelyard_runner::package::Package;
 use modelyard_store::environments::{self, builds, revisions as environment_revisions, tags};
 use modelyard_store::{Environment, EnvironmentRevision, Revision, Tag, Tx, Version};
 use modelyard_types::environments::EnvironmentBuildDependency;
 use modelyard_types::labels::Labels;
+use modelyard_types::language::{InterpreterKey, Language};
 use modelyard_types::revisions::BuildStatus;
 use modelyard_types::versions::VersionStatus;
 use modelyard_types::{
@@ -70,10 +72,23 @@ pub(crate) async fn files_of(tx: &mut Tx, revision: &Revision) -> Result<Option<
 const REQUIREMENTS: &str = "requirements.txt";
 
 /// What a package asks for, if it asks for anything.
-pub(crate) fn files_of_package(package: &Package) -> Option<Files> {
-    let file = |name| package.dependency(name).map(|text| dependency(name, text));
-    let files: Files = [REQUIREMENTS, "ubiops.yaml"].into_iter().filter_map(file).collect();
-    (!files.is_empty()).then_some(files)
+pub(crate) fn files_of_package(package: &Package) -> Result<Option<Files>> {
+    let (of_python, of_r) = ([REQUIREMENTS].as_slice(), RFile::NAMES.as_slice());
+    let (wanted, stray) = match package.language {
+        Language::Python => (of_python, of_r),
+        Language::R => (of_r, of_python),
+    };
+    // Code in both languages may have what each of them needs.
+    if !package.bilingual
+        && let Some(name) = stray.iter().find(|name| package.dependency(name).is_some())
+    {
+        let (main, language) = (&package.main_file, package.language.title());
+        return Err(Error::Invalid(format!("The package holds {name}, and {main} is {language} code; remove {name}")));
+    }
+    let file = |name: &&str| package.dependency(name).map(|text| dependency(name, text));
+    let files: Files = wanted.iter().chain(&["ubiops.yaml"]).filter_map(file).collect();
+    RFile::among(files.iter().map(|file| (file.name.as_str(), file.content.as_str()))).map_err(Error::Invalid)?;
+    Ok((!files.is_empty()).then_some(files))
 }
 
 fn dependency(name: &str, text: &str) -> EnvironmentBuildDependency {
@@ -127,6 +142,7 @@ async fn give(
 ) -> Result<()> {
     let base = environments::get(&mut *tx, version.base_environment_id).await?;
     let base = base.ok_or(Error::NotFound(Kind::Environment))?;
+    check_language(&base, revision)?;
     let ready = build_to_run(tx, &base).await?;
     let Some(files) = files else {
         version.environment_id = base.id;
@@ -154,6 +170,20 @@ async fn give(
     revision.environment_id = environment.id;
     revision.environment_build_id = Some(build.id);
     Ok(())
+}
+
+/// Refuses code that another interpreter is for.
+fn check_language(base: &Environment, revision: &Revision) -> Result<()> {
+    let runs = InterpreterKey::of(&base.interpreter).language;
+    if runs.name() == revision.language {
+        return Ok(());
+    }
+    let (name, runs) = (&base.name, runs.title());
+    let is = if runs == "R" { "Python" } else { "R" };
+    Err(Error::Invalid(format!(
+        "{} is {is} code, and environment '{name}' runs {runs}: use code in {runs}, or a version with an environment for {is}",
+        revision.main_file
+    )))
 }
 
 /// The implicit environment of a version on top of its present base, made when missing.

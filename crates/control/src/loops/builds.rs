@@ -9,6 +9,7 @@ use modelyard_store::environments::builds as environment_builds;
 use modelyard_store::logs::{Level, LogLabels, LogLine};
 use modelyard_store::{Deployment, Revision, Version, deployments, revisions, versions};
 use modelyard_types::batching;
+use modelyard_types::language::Language;
 use modelyard_types::revisions::BuildStatus;
 use modelyard_types::versions::VersionStatus;
 use modelyard_types::{Error, Result, Timestamp};
@@ -115,9 +116,10 @@ async fn look(control: &Control, revision: &Revision) -> Result<Result<Looked, S
     let settings = control.settings();
     let folder = folder_of_package(&settings.packages, revision.id);
     let (zip, limits) = (control.objects().path(&revision.package_key), settings.package_limits.clone());
+    // With its extension, the name of the main file leaves no choice of languages.
     let (main_file, target) = (revision.main_file.clone(), folder.clone());
     let unpacked = tokio::task::spawn_blocking(move || {
-        let package = package::inspect(&zip, &limits, &main_file)?;
+        let package = package::inspect(&zip, &limits, &main_file, Language::Python)?;
         package::extract(&zip, &package.root, &target, &limits)
     });
     let unpacked = unpacked.await;

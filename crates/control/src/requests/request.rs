@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use modelyard_dispatch::{Call, Class, Job};
 use modelyard_store::Request;
+use modelyard_types::language::Language;
 use modelyard_types::requests::{RequestKind, RequestStatus};
 use modelyard_types::versions::RetentionMode;
 use modelyard_types::{RequestId, Timestamp};
@@ -123,8 +124,9 @@ impl LiveRequest {
             false if is_list(&self.body) => LIST,
             false => 0,
         };
-        // A packed call is in no group with others.
-        let packed = if self.version.groups { None } else { inputs::packed(&self.body, flags) };
+        // A packed call is in no group with others, and R does not read it.
+        let is_r = self.version.code.as_ref().is_some_and(|code| code.language() == Language::R);
+        let packed = if self.version.groups || is_r { None } else { inputs::packed(&self.body, flags) };
         let (body, flags) = packed.unwrap_or_else(|| (self.body.clone(), flags));
         Job {
             id: self.id,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use modelyard_runner::environments::r;
 use modelyard_runner::process::{Ended, Listener};
 use modelyard_runner::protocol::{Maxima, OutputField};
 use modelyard_runner::runner::{InstanceSpec, Load, StartError};
@@ -13,6 +14,7 @@ use modelyard_store::logs::LogLabels;
 use modelyard_types::fields::Field;
 use modelyard_types::instance_types::InstanceType;
 use modelyard_types::instances::InstanceStatus;
+use modelyard_types::language::Language;
 use modelyard_types::variables::MAIN_FILE;
 use modelyard_types::{InstanceId, RevisionId, Timestamp};
 use serde_json::{Map, Value, json};
@@ -194,17 +196,25 @@ fn spec(
     instance: &Running,
     (project, deployment, version): &Place,
     main_file: &str,
-    env: Vec<(String, String)>,
+    mut env: Vec<(String, String)>,
 ) -> Result<InstanceSpec, String> {
     let settings = &control.settings;
     let code = version.code.as_ref().ok_or("The version has no code")?;
     let interpreter = settings.interpreter(&code.interpreter)?;
     let mut readable = vec![interpreter.base_prefix.clone()];
-    let python = match &code.content_key {
+    let program = match &code.content_key {
         Some(key) => {
             let folder = settings.environments.join("shared/environments").join(key);
             readable.push(folder.clone());
-            folder.join("bin/python")
+            match interpreter.language {
+                Language::Python => folder.join("bin/python"),
+                Language::R => {
+                    let library = r::library_in(&folder).display().to_string();
+                    env.retain(|(name, _)| name != r::LIBRARIES);
+                    env.push((r::LIBRARIES.to_owned(), library));
+                    interpreter.path.clone()
+                }
+            }
         }
         None => interpreter.path.clone(),
     };
@@ -212,12 +222,13 @@ fn spec(
         instance: instance.id,
         epoch: instance.epoch,
         processes: version.instance_processes,
-        python,
+        language: interpreter.language,
+        program,
         readable,
         package: folder_of_package(&settings.packages, code.revision),
         load: Load {
             main_file: main_file.to_owned(),
-            context: context(project, deployment, version, &env),
+            context: context(project, deployment, version, interpreter.language, &env),
             input_type: deployment.input_type.as_str().to_owned(),
             output_type: deployment.output_type.as_str().to_owned(),
             output_fields: deployment.output_fields.iter().map(output_field).collect(),
@@ -266,6 +277,7 @@ fn context(
     project: &ProjectSnapshot,
     deployment: &DeploymentSnapshot,
     version: &VersionSnapshot,
+    language: Language,
     env: &[(String, String)],
 ) -> Map<String, Value> {
     let fields = |fields: &[Field]| -> Value {
@@ -283,7 +295,7 @@ fn context(
         "output_type": deployment.output_type,
         "input_fields": fields(&deployment.input_fields),
         "output_fields": fields(&deployment.output_fields),
-        "language": "python",
+        "language": language.name(),
         "environment_variables": variables,
     });
     match context {

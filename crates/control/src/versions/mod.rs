@@ -26,7 +26,14 @@ impl Control {
     ) -> Result<Version> {
         let mut tx = self.store().begin().await?;
         let mut parent = lock_deployment(&mut tx, project, deployment).await?;
-        let environment = environments::choose(&mut tx, project, &Wish::of_create(&new, release), None, self.settings().without_r.as_deref()).await?;
+        let environment = environments::choose(
+            &mut tx,
+            project,
+            &Wish::of_create(&new, release),
+            None,
+            self.settings().without_r.as_deref(),
+        )
+        .await?;
         let choice = instance_type_groups::choose(&mut tx, project, &Asked::of_create(&new)).await?;
         let version = settings::new_version(&parent, environment, choice, new)?;
         let taken = format!("version '{}' of deployment '{}' already exists", version.name, parent.name);
@@ -68,7 +75,14 @@ impl Control {
         }
         wish.check_tag()?;
         if wish.names_one() {
-            let environment = environments::choose(&mut tx, project, &wish, Some(old.base_environment_id), self.settings().without_r.as_deref()).await?;
+            let environment = environments::choose(
+                &mut tx,
+                project,
+                &wish,
+                Some(old.base_environment_id),
+                self.settings().without_r.as_deref(),
+            )
+            .await?;
             if environment.id != new.base_environment_id {
                 let before = environments::name_of(&mut tx, new.base_environment_id).await?;
                 changes.note("environment", before, &environment.name);

@@ -19,6 +19,7 @@ mod doctor;
 mod imports;
 mod limits;
 mod looking;
+pub mod r;
 mod requirements;
 pub(crate) mod run;
 mod shelf;

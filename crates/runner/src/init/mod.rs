@@ -16,6 +16,7 @@ mod owned;
 mod privileges;
 mod probe;
 pub(crate) mod reach;
+mod relay;
 mod serve;
 mod spawn;
 pub(crate) mod wire;

@@ -177,4 +177,7 @@ pub(crate) struct Spawn {
     /// The program and its arguments; `--spawned` and the monotonic clock in microseconds are added. Its socket is
     /// descriptor 3.
     pub command: Vec<String>,
+    /// The program cannot read a socket: a relay does for it, and passes on what concerns it by pipes whose names are added as
+    /// `--from` and `--to`.
+    pub relayed: bool,
 }

@@ -12,14 +12,15 @@ use nix::unistd::{ForkResult, Pid, execve, fork, setsid};
 use super::Control;
 use super::confinement::Confinement;
 use super::orders::{Plan, Report, Spawn};
+use super::relay;
 
 /// The descriptor of a worker's socket.
-const SOCKET: i32 = 3;
+pub(super) const SOCKET: i32 = 3;
 
 /// The program, its arguments and its environment, as the kernel wants them.
-struct Image {
-    arguments: Vec<CString>,
-    environment: Vec<CString>,
+pub(super) struct Image {
+    pub arguments: Vec<CString>,
+    pub environment: Vec<CString>,
 }
 
 /// Starts a worker, in a session of its own.
@@ -31,11 +32,13 @@ pub(super) fn worker(
     fds: [OwnedFd; 3],
 ) -> Result<Pid, String> {
     let image = image(plan, spawn).ok_or("an argument or environment variable holds a zero byte")?;
+    let temporary = plan.env.iter().find(|(name, _)| name == "TMPDIR").map_or("/tmp", |(_, folder)| folder);
+    let relay = spawn.relayed.then_some(temporary);
     // SAFETY: this process has one thread.
     match unsafe { fork() } {
         Ok(ForkResult::Parent { child }) => Ok(child),
         Ok(ForkResult::Child) => {
-            let Err(why) = become_worker(&image, confinement, &fds);
+            let Err(why) = become_worker(&image, confinement, &fds, relay);
             let program = spawn.command.first().map_or("", String::as_str);
             let reason = format!("{program} could not be started: {why}");
             let _ = control.report(&Report::NotStarted { serial: spawn.serial, reason });
@@ -61,10 +64,19 @@ fn now() -> i64 {
     clock.tv_sec * 1_000_000 + clock.tv_nsec / 1000
 }
 
-fn become_worker(image: &Image, confinement: &Confinement, fds: &[OwnedFd; 3]) -> Result<Infallible, String> {
+/// With `relay`, a folder for its pipes, this process becomes the relay, and a child of it the worker.
+fn become_worker(
+    image: &Image,
+    confinement: &Confinement,
+    fds: &[OwnedFd; 3],
+    relay: Option<&str>,
+) -> Result<Infallible, String> {
     confinement.take_rules()?;
     in_place(fds).map_err(said)?;
     confinement.take_filters()?;
+    if let Some(folder) = relay {
+        relay::run(image, folder);
+    }
     let program = image.arguments.first().ok_or("nothing is to be started")?;
     execve(program, &image.arguments, &image.environment).map_err(said)
 }

@@ -33,7 +33,8 @@ const PROBE: &str = r#"cat(sprintf('{"version":"%s.%s","home":"%s","platform":"%
     R.version$major, R.version$minor, normalizePath(R.home()), R.version$platform,
     if (requireNamespace("jsonlite", quietly = TRUE)) "true" else "false"))"#;
 
-const GET: &str = "install R 4 and its package jsonlite (Debian: r-base-core, r-cran-jsonlite) and start the server again";
+const GET: &str =
+    "install R 4 and its package jsonlite (Debian: r-base-core, r-cran-jsonlite) and start the server again";
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Answer {
@@ -96,7 +97,10 @@ pub async fn find(choice: &Choice, file: &Path) -> Found {
 
 fn on_path() -> Option<PathBuf> {
     let folders = env::var_os("PATH")?;
-    env::split_paths(&folders).filter(|folder| folder.is_absolute()).map(|it| it.join("Rscript")).find(|it| it.is_file())
+    env::split_paths(&folders)
+        .filter(|folder| folder.is_absolute())
+        .map(|it| it.join("Rscript"))
+        .find(|it| it.is_file())
 }
 
 async fn ask(rscript: &Path) -> Option<Answer> {

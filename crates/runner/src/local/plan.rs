@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 
+use modelyard_types::language::Language;
 use nix::sys::resource::Resource;
 use serde_json::Value;
 
@@ -28,7 +29,7 @@ pub(super) fn check(spec: &InstanceSpec) -> Result<(), StartError> {
     if spec.processes == 0 {
         return refuse("An instance has at least one process".into());
     }
-    for folder in spec.readable.iter().chain([&spec.python, &spec.package]) {
+    for folder in spec.readable.iter().chain([&spec.program, &spec.package]) {
         if !can_be_shown(folder) {
             return refuse(format!("The path {} cannot be shown to an instance", folder.display()));
         }
@@ -154,7 +155,7 @@ const KEPT_MEMORY: &str = "16777216";
 
 /// The environment variables of a worker. The user's own come last and win.
 fn env(spec: &InstanceSpec, home: &str, tmp: &str) -> Vec<(String, String)> {
-    let programs = spec.python.parent().and_then(Path::to_str).unwrap_or("/usr/bin");
+    let programs = spec.program.parent().and_then(Path::to_str).unwrap_or("/usr/bin");
     let mut env: Vec<(String, String)> = [
         ("PATH", format!("{programs}:/usr/local/bin:/usr/bin:/bin")),
         ("HOME", home.into()),
@@ -176,20 +177,22 @@ fn env(spec: &InstanceSpec, home: &str, tmp: &str) -> Vec<(String, String)> {
 
 /// The order to start a worker.
 pub(super) fn spawn(shared: &Shared, spec: &InstanceSpec, serial: u64, process: u32) -> io::Result<Spawn> {
-    let main = shared.settings.worker.join("modelyard_worker").join("__main__.py");
-    let command = vec![
-        text(&spec.python)?,
-        text(&main)?,
-        "--fd".into(),
-        "3".into(),
-        "--instance".into(),
-        spec.instance.to_string(),
-        "--epoch".into(),
-        spec.epoch.to_string(),
-        "--process".into(),
-        process.to_string(),
-    ];
-    Ok(Spawn { serial, command })
+    let program = text(&spec.program)?;
+    let mut command = match spec.language {
+        Language::Python => {
+            let main = shared.settings.worker.join("modelyard_worker/__main__.py");
+            vec![program, text(main)?, "--fd".into(), "3".into()]
+        }
+        Language::R => {
+            let main = shared.settings.worker.join("modelyard_r/main.R");
+            // Nothing of the package's or the host's own may run first, such as an `.Rprofile` that goes to the network.
+            vec![program, "--vanilla".into(), "--no-echo".into(), format!("--file={}", text(main)?), "--args".into()]
+        }
+    };
+    let (instance, epoch) = (spec.instance.to_string(), spec.epoch.to_string());
+    let who = [("--instance", instance), ("--epoch", epoch), ("--process", process.to_string())];
+    command.extend(who.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
+    Ok(Spawn { serial, command, relayed: spec.language == Language::R })
 }
 
 /// The first frame for a worker.

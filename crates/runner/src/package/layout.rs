@@ -15,29 +15,35 @@ pub(super) struct Layout {
     pub root: String,
     pub main_file: String,
     pub language: Language,
+    /// Whether there is a main file in the other language too.
+    pub bilingual: bool,
 }
 
 /// Finds the root and the main file.
 ///
 /// The zip's own top is the root when the main file lies there. Else the only folder is, or, of several, the one
-/// called `deployment_package`.
-pub(super) fn find(entries: &[Entry], main_file: &str) -> Result<Layout, Refusal> {
-    let wanted = candidates(main_file)?;
+/// called `deployment_package`. Of two main files that in the language `wanted` counts.
+pub(super) fn find(entries: &[Entry], main_file: &str, wanted: Language) -> Result<Layout, Refusal> {
+    let names = candidates(main_file)?;
+    let all = |root: &str| {
+        let is_there = |name: &str| entries.iter().any(|entry| !entry.folder && below(root, &entry.name) == Some(name));
+        names.iter().filter(|(name, _)| is_there(name)).collect::<Vec<_>>()
+    };
     let has = |root: &str| {
-        wanted.iter().find(|(name, _)| {
-            entries.iter().any(|entry| !entry.folder && below(root, &entry.name) == Some(name.as_str()))
-        })
+        let all = all(root);
+        all.iter().find(|(_, language)| *language == wanted).or(all.first()).copied()
     };
     let root = match has("") {
         Some(_) => String::new(),
         None => only_folder(entries),
     };
     let Some((main_file, language)) = has(&root) else {
-        let names: Vec<String> = wanted.iter().map(|(name, _)| shown(name.as_bytes())).collect();
+        let names: Vec<String> = names.iter().map(|(name, _)| shown(name.as_bytes())).collect();
         let place = if root.is_empty() { String::new() } else { format!(" in its folder {}", shown(root.as_bytes())) };
         return Err(Refusal::content(format!("The package has no file {}{place}", names.join(" or "))));
     };
-    Ok(Layout { main_file: main_file.clone(), language: *language, root })
+    let bilingual = all(&root).len() > 1;
+    Ok(Layout { main_file: main_file.clone(), language: *language, bilingual, root })
 }
 
 /// The name of `path` below `root`, or `None` when it lies elsewhere.
@@ -66,7 +72,7 @@ fn only_folder(entries: &[Entry]) -> String {
     }
 }
 
-/// The file names that `main_file` stands for, best first.
+/// The file names that `main_file` stands for.
 fn candidates(main_file: &str) -> Result<Vec<(String, Language)>, Refusal> {
     let name = if main_file.is_empty() { "deployment" } else { main_file };
     if name.contains(['/', '\\']) || name.chars().any(char::is_control) || name.len() > LONGEST_MAIN_FILE {

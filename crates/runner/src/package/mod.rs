@@ -112,6 +112,8 @@ pub struct Package {
     pub main_file: String,
     /// The main file's language.
     pub language: Language,
+    /// Whether there is a main file in the other language too.
+    pub bilingual: bool,
     /// The dependency files in the root, in the order of [`DEPENDENCY_FILES`].
     pub dependencies: Vec<DependencyFile>,
     /// SHA-256 of the zip, in hexadecimal.
@@ -132,13 +134,14 @@ pub const DEPENDENCY_FILES: [&str; 5] =
 /// Looks into the zip at `path` and says what it holds, or why it is refused.
 ///
 /// Every file of the package is unpacked once, into nothing, so that a package that passes can be extracted.
-/// `main_file` is the main file's name with or without extension; empty means `deployment`.
-pub fn inspect(path: &Path, limits: &Limits, main_file: &str) -> Result<Package, Refusal> {
+/// `main_file` is the main file's name with or without extension; empty means `deployment`. Where there is one in each
+/// language, that in `wanted` counts.
+pub fn inspect(path: &Path, limits: &Limits, main_file: &str, wanted: Language) -> Result<Package, Refusal> {
     let file = File::open(path)?;
     let zip_bytes = file.metadata()?.len();
     let entries = directory::read(&file, limits)?;
     names::check_collisions(&entries, limits)?;
-    let layout = layout::find(&entries, main_file)?;
+    let layout = layout::find(&entries, main_file, wanted)?;
 
     let mut budget = contents::Budget::new(limits, zip_bytes);
     let mut dependencies = Vec::new();
@@ -160,6 +163,7 @@ pub fn inspect(path: &Path, limits: &Limits, main_file: &str) -> Result<Package,
         unpacked_bytes: budget.spent(),
         main_file: layout.main_file,
         language: layout.language,
+        bilingual: layout.bilingual,
         dependencies,
         sha256: hash(file)?,
     })

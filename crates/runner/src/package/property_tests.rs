@@ -19,7 +19,7 @@ fn try_out(bytes: &[u8]) -> bool {
     let home = tempfile::tempdir().unwrap();
     let (path, dest) = (home.path().join("p.zip"), home.path().join("code"));
     fs::write(&path, bytes).unwrap();
-    let done = match inspect(&path, &limits(), "") {
+    let done = match inspect(&path, &limits(), "", super::Language::Python) {
         Ok(package) => extract(&path, &package.root, &dest, &limits()).is_ok(),
         Err(Refusal::Content(sentence)) => {
             assert!(!sentence.contains(char::is_control), "{sentence:?}");
@@ -84,7 +84,7 @@ proptest! {
         let (path, dest) = (home.path().join("p.zip"), home.path().join("code"));
         fs::write(&path, zip(&entries)).unwrap();
 
-        let package = inspect(&path, &limits(), "").unwrap();
+        let package = inspect(&path, &limits(), "", super::Language::Python).unwrap();
         extract(&path, &package.root, &dest, &limits()).unwrap();
 
         prop_assert_eq!(package.files, files.len() as u64 + 1);

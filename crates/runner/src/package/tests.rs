@@ -12,7 +12,7 @@ pub(super) fn look(bytes: &[u8], main_file: &str, limits: &Limits) -> Result<Pac
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("package.zip");
     fs::write(&path, bytes).unwrap();
-    inspect(&path, limits, main_file).map_err(sentence)
+    inspect(&path, limits, main_file, Language::Python).map_err(sentence)
 }
 
 pub(super) fn sentence(refusal: Refusal) -> String {

@@ -60,7 +60,8 @@ impl Scene {
             instance: self.key.instance.to_string(),
             epoch: 1,
             process: 0,
-            python: "3".into(),
+            python: Some("3".into()),
+            r: None,
         })
     }
 

@@ -14,8 +14,12 @@ pub struct Hello {
     pub epoch: u64,
     /// Its number in the instance.
     pub process: u32,
-    /// The version of its interpreter.
-    pub python: String,
+    /// The version of its Python, if it is one.
+    #[serde(default)]
+    pub python: Option<String>,
+    /// The version of its R, if it is one.
+    #[serde(default)]
+    pub r: Option<String>,
 }
 
 /// A phase of a start that the worker measures itself.

@@ -42,7 +42,8 @@ fn any_frame() -> impl Strategy<Value = FromWorker> {
             instance: "i".into(),
             epoch,
             process,
-            python
+            python: Some(python),
+            r: None
         })),
         any::<u64>().prop_map(|micros| FromWorker::Phase(PhaseDone { phase: WorkerPhase::Import, micros })),
         any::<(bool, bool)>()

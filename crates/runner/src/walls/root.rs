@@ -10,7 +10,8 @@ use crate::init::orders::{Ids, Reach, Step};
 const PROGRAMS: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];
 
 /// What programs read of the host's configuration. Nothing in it is secret.
-const CONFIGURATION: [&str; 18] = [
+const CONFIGURATION: [&str; 19] = [
+    "R",
     "alternatives",
     "ca-certificates",
     "crypto-policies",

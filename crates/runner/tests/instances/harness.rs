@@ -16,6 +16,7 @@ use modelyard_runner::protocol::Maxima;
 use modelyard_runner::runner::{InstanceLimits, InstanceSpec, Load, Runner};
 use modelyard_runner::walls::NetworkMode;
 use modelyard_types::ids::InstanceId;
+use modelyard_types::language::Language;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -147,7 +148,8 @@ impl Bench {
             instance: InstanceId::new(),
             epoch: 1,
             processes: 1,
-            python,
+            language: Language::Python,
+            program: python,
             readable,
             package: self.package(code),
             env: vec![("OF_THE_USER".into(), "yes".into())],

@@ -118,7 +118,7 @@ async fn a_constructor_that_never_ends_is_ended_at_the_limit() {
 async fn an_interpreter_that_is_not_there_ends_the_instance_with_a_sentence() {
     let bench = Bench::open();
     let mut spec = bench.spec("");
-    spec.python = "/usr/bin/no-such-python".into();
+    spec.program = "/usr/bin/no-such-python".into();
     let mut instance = bench.start(spec).await;
     let ended = instance.ended();
     assert!(ended.reason.contains("/usr/bin/no-such-python could not be started: No such file"), "{ended:?}");

@@ -25,6 +25,7 @@ pub fn tools(_: &mut Counts) -> Result<(), String> {
         false => println!("cargo nextest is not there; cargo test runs the tests"),
     }
     rules();
+    r();
     Ok(())
 }
 
@@ -36,13 +37,33 @@ fn rules() {
         return println!("nft is there");
     }
     println!("nft is not there; installing the package nftables");
-    let install =
-        |words: &[&str]| program("apt-get").args(words).stdout(Stdio::null()).status().is_ok_and(|it| it.success());
-    if !(install(&["install", "--yes", "nftables"])
-        || install(&["update"]) && install(&["install", "--yes", "nftables"]))
-    {
+    if !installed(&["nftables"]) {
         println!("nftables cannot be installed; that filtered networks work is not tested here");
     }
+}
+
+/// Installs R with what code in R is served with. Its tests fail without.
+fn r() {
+    let mut asked = program("Rscript");
+    asked.args(["--vanilla", "-e", "library(jsonlite)"]).stdout(Stdio::null()).stderr(Stdio::null());
+    if asked.status().is_ok_and(|status| status.success()) {
+        return println!("R is there");
+    }
+    println!("R with jsonlite is not there; installing the packages r-base-core and r-cran-jsonlite");
+    if !installed(&["r-base-core", "r-cran-jsonlite"]) {
+        println!("they cannot be installed; the tests of R will fail");
+    }
+}
+
+/// Installs packages of Debian; false when that cannot be.
+fn installed(packages: &[&str]) -> bool {
+    let run = |words: &[&str]| {
+        let mut command = program("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(words).stdout(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let install = || run(&[&["install", "--yes", "--no-install-recommends"], packages].concat());
+    install() || run(&["update"]) && install()
 }
 
 fn has(subcommand: &str) -> bool {

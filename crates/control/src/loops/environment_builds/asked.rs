@@ -24,7 +24,10 @@ impl Asked {
                 "environment.yaml" => log("The file environment.yaml is passed over"),
                 "ubiops.yaml" => own = read(&file.content)?,
                 "install_packages.R" | "renv.lock" => {
-                    return Err(format!("The file {} is for R, which is not offered; remove it", file.name));
+                    return Err(format!(
+                        "The file {} is for R, and the environment is one of Python; remove it",
+                        file.name
+                    ));
                 }
                 _ => {}
             }

@@ -7,7 +7,7 @@ use modelyard_runner::environments::{BuildError, Builder, Given, Log, Spec};
 use modelyard_runner::interpreters::Interpreter;
 use modelyard_store::EnvironmentBuild;
 use modelyard_store::logs::Level;
-use modelyard_types::language::Language;
+use modelyard_types::language::{InterpreterKey, Language};
 use tokio_util::sync::CancellationToken;
 
 use super::asked::Asked;
@@ -82,6 +82,9 @@ async fn prepare(
     log: Log<'_>,
     called_off: &CancellationToken,
 ) -> Result<Prepared, String> {
+    if InterpreterKey::of(&target.environment.interpreter).language == Language::R {
+        return Err("Packages of R cannot be installed yet; use the environment of R itself".to_owned());
+    }
     let asked = Asked::of(target, log)?;
     let given = asked.given(target, log)?;
     let settings = control.settings();
@@ -93,7 +96,12 @@ async fn prepare(
     Ok(Prepared {
         builder,
         interpreter: interpreter.clone(),
-        offered: settings.interpreters.iter().filter(|it| it.language == Language::Python).map(|it| it.minor.clone()).collect(),
+        offered: settings
+            .interpreters
+            .iter()
+            .filter(|it| it.language == Language::Python)
+            .map(|it| it.minor.clone())
+            .collect(),
         requirements: asked.requirements,
         scope: target.project.to_string(),
         given,

@@ -92,7 +92,7 @@ fn on_nothing(on: &Value) -> String {
 fn spec(bench: &Bench) -> InstanceSpec {
     let mut spec = bench.spec(include_str!("attacks.py"));
     // An interpreter that every user may run.
-    (spec.python, spec.readable) = ("/usr/bin/python3".into(), vec![]);
+    (spec.program, spec.readable) = ("/usr/bin/python3".into(), vec![]);
     spec.limits.scratch_bytes = 64 << 20;
     spec.limits.file_bytes = 32 << 20;
     spec
