@@ -32,6 +32,7 @@ pub(crate) fn prepare(
     let index = index(settings, interpreters);
     let pythons: Vec<_> = interpreters.iter().map(|python| python.path.clone()).collect();
     let root = folder.environments();
+    let r_repository = settings.r_repository.clone();
     let time_limit = settings.build_time_limit.0;
     let (size, memory) = (settings.build_size_limit.0, settings.build_memory.0);
     let limits = Limits { size, memory, cgroups: cgroups.clone() };
@@ -40,9 +41,10 @@ pub(crate) fn prepare(
         loop {
             let builder = match uv::locate_or_fetch(&tools, &index, &pythons).await {
                 Ok(uv) => {
-                    let (root, index) = (root.clone(), index.clone());
+                    let (root, index, r_repository) = (root.clone(), index.clone(), r_repository.clone());
                     let (user, limits) = (BuildUser::default(), limits.clone());
-                    open(environments::Settings { root, uv, index, user, time_limit, limits, cache_size }).await
+                    open(environments::Settings { root, uv, index, r_repository, user, time_limit, limits, cache_size })
+                        .await
                 }
                 Err(e) => Err(e.to_string()),
             };

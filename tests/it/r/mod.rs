@@ -1,6 +1,8 @@
 //! Code in R. These tests need R 4 with its package jsonlite: `apt-get install r-base-core r-cran-jsonlite`.
 
+mod builds;
 mod refusals;
+mod repository;
 mod requests;
 mod values;
 

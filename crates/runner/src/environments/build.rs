@@ -265,11 +265,7 @@ impl Build<'_> {
     }
 
     async fn hold(&self, name: &str) -> Result<Lock, BuildError> {
-        let waiting = self.shelf.lock(name, self.steps.cancel);
-        let lock = tokio::time::timeout_at(self.steps.deadline, waiting)
-            .await
-            .map_err(|_| BuildError::TimedOut(self.steps.time_limit))?;
-        lock?.ok_or(BuildError::Cancelled)
+        hold(self.shelf, &self.steps, name).await
     }
 
     /// A fresh folder for a step, with one file and uv's settings.
@@ -282,6 +278,13 @@ impl Build<'_> {
     async fn close_work(&self, name: &str) -> io::Result<()> {
         self.blocking(name, Shelf::remove_work).await
     }
+}
+
+/// Waits for a lock, no longer than the build may take.
+pub(super) async fn hold(shelf: &Shelf, steps: &Steps<'_>, name: &str) -> Result<Lock, BuildError> {
+    let waiting = shelf.lock(name, steps.cancel);
+    let lock = tokio::time::timeout_at(steps.deadline, waiting).await;
+    lock.map_err(|_| BuildError::TimedOut(steps.time_limit))??.ok_or(BuildError::Cancelled)
 }
 
 /// Holds back what follows the first error, until it is known to be one.

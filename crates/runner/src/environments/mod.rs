@@ -67,6 +67,8 @@ pub struct Settings {
     pub uv: Uv,
     /// The package index.
     pub index: Index,
+    /// The repository of R packages.
+    pub r_repository: String,
     /// Who runs builds when the server is root.
     pub user: BuildUser,
     /// How long one build may take.

@@ -140,6 +140,11 @@ impl Steps<'_> {
         self.run(Confined { offline: true, ..self.confined(python, args, place) }, place, log).await
     }
 
+    /// Runs a command of the shell's that runs code of packages.
+    pub async fn run_shell(&self, args: Vec<OsString>, place: &Place<'_>, log: Log<'_>) -> Result<Done, BuildError> {
+        self.run(self.given(self.confined("/bin/sh".into(), args, place)), place, log).await
+    }
+
     fn uv_args(&self, command: &[&str], place: &Place<'_>) -> Vec<OsString> {
         let mut args: Vec<OsString> = command.iter().map(OsString::from).collect();
         match self.index.config {

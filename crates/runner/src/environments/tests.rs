@@ -52,8 +52,17 @@ impl Bench {
         let home = tempfile::tempdir().unwrap();
         let uv = uv(&interpreter).await;
         let root = home.path().join("environments");
-        let settings =
-            Settings { root, uv, index, user: BuildUser::default(), time_limit, limits: limits(), cache_size: 0 };
+        let r_repository = "http://127.0.0.1:9".to_owned();
+        let settings = Settings {
+            root,
+            uv,
+            index,
+            r_repository,
+            user: BuildUser::default(),
+            time_limit,
+            limits: limits(),
+            cache_size: 0,
+        };
         Self {
             builder: Builder::open(settings).unwrap(),
             interpreter,

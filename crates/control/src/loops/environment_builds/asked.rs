@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use modelyard_runner::environments::r::RFile;
 use modelyard_runner::environments::{Given, Log};
 use modelyard_runner::ubiops_yaml::{self, UbiopsYaml, filled_in, unset};
+use modelyard_store::EnvironmentRevision;
+use modelyard_types::language::{InterpreterKey, Language};
 
 use super::{Below, Target};
 
@@ -11,6 +14,8 @@ use super::{Below, Target};
 pub(super) struct Asked {
     /// What is to be installed.
     pub requirements: String,
+    /// The files for R, in the order in which they are to be installed.
+    pub r: Vec<RFile>,
     /// The variables of `ubiops.yaml`: of those of one name the last counts.
     variables: Vec<(String, String)>,
 }
@@ -19,28 +24,21 @@ impl Asked {
     /// Reads the files; refuses those that are not understood, and what cannot be given.
     pub(super) fn of(target: &Target, log: Log<'_>) -> Result<Self, String> {
         let mut own = UbiopsYaml::default();
+        let language = InterpreterKey::of(&target.environment.interpreter).language;
         for file in target.made_of.dependency_files.iter().flatten() {
             match file.name.as_str() {
                 "environment.yaml" => log("The file environment.yaml is passed over"),
                 "ubiops.yaml" => own = read(&file.content)?,
-                "install_packages.R" | "renv.lock" => {
-                    return Err(format!(
-                        "The file {} is for R, and the environment is one of Python; remove it",
-                        file.name
-                    ));
-                }
-                _ => {}
+                name => check_language(name, language)?,
             }
         }
-        let files = target.made_of.dependency_files.as_deref();
-        if files.is_some_and(|files| !files.iter().any(|it| it.name == "requirements.txt" || it.name == "ubiops.yaml"))
-        {
-            return Err("Could not find the requirements file".into());
-        }
+        let r = r_of(&target.made_of)?;
+        check_any(&target.made_of, language)?;
         let requirements = target.made_of.requirements.clone();
         match &target.below {
-            Below::Base => Ok(Self { requirements, variables: own.variables }),
+            Below::Base => Ok(Self { requirements, r: r.into_iter().collect(), variables: own.variables }),
             Below::Build(_, below) => Ok(Self {
+                r: r_of(below)?.into_iter().chain(r).collect(),
                 // Own lines first, so that what is told of a line names it as its writer knows it.
                 requirements: format!("{requirements}\n{}", below.requirements),
                 variables: [below.ubiops_yaml().map(read).transpose()?.unwrap_or_default().variables, own.variables]
@@ -70,6 +68,38 @@ impl Asked {
         given.env.extend(files);
         Ok(given)
     }
+}
+
+/// Refuses a file that is for the other language.
+fn check_language(name: &str, language: Language) -> Result<(), String> {
+    let is_for = if RFile::NAMES.contains(&name) { Language::R } else { Language::Python };
+    if is_for == language {
+        return Ok(());
+    }
+    let (is_for, language) = (is_for.title(), language.title());
+    Err(format!("The file {name} is for {is_for}, and the environment is one of {language}; remove it"))
+}
+
+/// Refuses files of an environment of which none says what is to be in it.
+fn check_any(made_of: &EnvironmentRevision, language: Language) -> Result<(), String> {
+    let any = |names: &[&str]| {
+        let files = made_of.dependency_files.as_deref();
+        files.is_none_or(|files| files.iter().any(|file| names.contains(&file.name.as_str())))
+    };
+    match language {
+        Language::Python if !any(&["requirements.txt", "ubiops.yaml"]) => {
+            Err("Could not find the requirements file".into())
+        }
+        Language::R if !any(&["install_packages.R", "renv.lock", "ubiops.yaml"]) => {
+            Err("Could not find install_packages.R or renv.lock".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The file for R among those of an environment.
+fn r_of(made_of: &EnvironmentRevision) -> Result<Option<RFile>, String> {
+    RFile::among(made_of.dependency_files.iter().flatten().map(|file| (file.name.as_str(), file.content.as_str())))
 }
 
 /// Reads a `ubiops.yaml`, and refuses what cannot be given.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use modelyard_runner::environments::r::{RFile, RSpec};
 use modelyard_runner::environments::{BuildError, Builder, Given, Log, Spec};
 use modelyard_runner::interpreters::Interpreter;
 use modelyard_store::EnvironmentBuild;
 use modelyard_store::logs::Level;
-use modelyard_types::language::{InterpreterKey, Language};
+use modelyard_types::language::Language;
 use tokio_util::sync::CancellationToken;
 
 use super::asked::Asked;
@@ -24,7 +25,11 @@ pub(super) async fn try_make(
 ) -> Made {
     let log = |line: &str| log(control, build, target, Level::Info, line);
     let prepared = prepare(control, target, &log, called_off).await?;
-    prepared.builder.build(&prepared.spec(build), &log, called_off).await.map_err(|error| match error {
+    let made = match prepared.interpreter.language {
+        Language::Python => prepared.builder.build(&prepared.spec(build), &log, called_off).await,
+        Language::R => prepared.builder.build_r(&prepared.r_spec(build), &log, called_off).await,
+    };
+    made.map_err(|error| match error {
         BuildError::Io(cause) => {
             tracing::error!(%cause, build = %build.id, "an environment could not be built");
             "The environment could not be built: the server failed. See the server's log for details.".to_owned()
@@ -43,6 +48,10 @@ pub(super) async fn try_check(
 ) -> Result<(), String> {
     let log = |line: &str| log(control, build, target, Level::Info, line);
     let prepared = prepare(control, target, &log, called_off).await?;
+    if prepared.interpreter.language == Language::R {
+        // Only a build can tell: the file is a program.
+        return Ok(());
+    }
     match prepared.builder.check(&prepared.spec(build), &log, called_off, time_limit).await {
         Err(BuildError::Failed(message)) => Err(message),
         Err(error) => {
@@ -59,6 +68,7 @@ struct Prepared {
     interpreter: Interpreter,
     offered: Vec<String>,
     requirements: String,
+    r: Vec<RFile>,
     scope: String,
     given: Given,
 }
@@ -74,6 +84,16 @@ impl Prepared {
             given: &self.given,
         }
     }
+
+    fn r_spec(&self, build: &EnvironmentBuild) -> RSpec<'_> {
+        RSpec {
+            files: &self.r,
+            interpreter: &self.interpreter,
+            scope: &self.scope,
+            refresh: build.build_trigger == REBUILD,
+            given: &self.given,
+        }
+    }
 }
 
 async fn prepare(
@@ -82,9 +102,6 @@ async fn prepare(
     log: Log<'_>,
     called_off: &CancellationToken,
 ) -> Result<Prepared, String> {
-    if InterpreterKey::of(&target.environment.interpreter).language == Language::R {
-        return Err("Packages of R cannot be installed yet; use the environment of R itself".to_owned());
-    }
     let asked = Asked::of(target, log)?;
     let given = asked.given(target, log)?;
     let settings = control.settings();
@@ -103,6 +120,7 @@ async fn prepare(
             .map(|it| it.minor.clone())
             .collect(),
         requirements: asked.requirements,
+        r: asked.r,
         scope: target.project.to_string(),
         given,
     })

@@ -12,7 +12,7 @@ mod solution;
 
 use std::path::Path;
 
-pub(super) use room::full;
+pub(super) use room::{full, lacked};
 
 use super::{requirements::Requirements, run::Done};
 

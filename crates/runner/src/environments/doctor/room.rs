@@ -14,9 +14,14 @@ const MB: u64 = 1 << 20;
 
 /// The sentence, when there was not enough room.
 pub(super) fn explain(done: &Done, case: &Case<'_>) -> Option<String> {
+    lacked(done, case.folder, case.memory, "take packages that have wheels")
+}
+
+/// The sentence, when there was not enough room; `advice` says how to need less memory.
+pub(in crate::environments) fn lacked(done: &Done, folder: &Path, memory: u64, advice: &str) -> Option<String> {
     let said = |words: &[&str]| done.errors.iter().find(|line| words.iter().any(|words| line.contains(words)));
     if let Some(line) = said(&DISK) {
-        return Some(disk(line, case.folder));
+        return Some(disk(line, folder));
     }
     let killed = done.out_of_memory
         || done.status.signal() == Some(libc::SIGKILL)
@@ -26,9 +31,9 @@ pub(super) fn explain(done: &Done, case: &Case<'_>) -> Option<String> {
         return None;
     }
     Some(format!(
-        "The build needed more than the {} of memory that a step of it may have; take packages that have wheels, or ask the \
-         operator to raise build_memory",
-        amount(case.memory)
+        "The build needed more than the {} of memory that a step of it may have; {advice}, or ask the operator to raise \
+         build_memory",
+        amount(memory)
     ))
 }
 

@@ -1,6 +1,10 @@
 //! R environments: a library of R packages, filled by an `install_packages.R` that is run or a `renv.lock` that is restored.
 
+mod build;
+
 use std::path::{Path, PathBuf};
+
+pub use build::RSpec;
 
 /// The variable by which R finds the library of an environment.
 pub const LIBRARIES: &str = "R_LIBS";
