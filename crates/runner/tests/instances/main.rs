@@ -8,6 +8,7 @@ mod harness;
 mod levels;
 mod life;
 mod network;
+mod r;
 mod servers;
 mod speed;
 mod table;

@@ -101,6 +101,7 @@ fn start(image: &Image, [from, to]: &[String; 2]) -> io::Result<Pid> {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
             let begun = prctl::set_pdeathsig(Signal::SIGKILL)
+                .and_then(|()| leave_the_socket())
                 .and_then(|()| sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None))
                 .and_then(|()| execve(&program, &arguments, &image.environment));
             let Err(e) = begun;
@@ -109,6 +110,12 @@ fn start(image: &Image, [from, to]: &[String; 2]) -> io::Result<Pid> {
             unsafe { libc::_exit(CANNOT) }
         }
     }
+}
+
+/// The socket is not for the worker.
+fn leave_the_socket() -> nix::Result<()> {
+    // SAFETY: takes numbers only; the socket is open.
+    Errno::result(unsafe { libc::fcntl(SOCKET, libc::F_SETFD, libc::FD_CLOEXEC) }).map(drop)
 }
 
 struct Relay<'a> {
