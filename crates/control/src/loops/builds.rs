@@ -89,7 +89,7 @@ async fn work(control: &Control, revision: Revision) -> Result<()> {
 async fn masks(control: &Control, version: &Version) -> Masks {
     let read = control.0.variables_of(version.project_id, version.deployment_id, version.id).await;
     match read {
-        Ok(variables) => variables.masks(&[]),
+        Ok(variables) => variables.masks(&[]).await,
         Err(cause) => {
             tracing::error!(%cause, version = %version.id, "the environment variables of a version cannot be read");
             Masks::default()

@@ -110,7 +110,7 @@ impl Inner {
             None => Vec::new(),
         };
         let token = self.catalogue.instance_tokens.issue(deployment);
-        let confided = Confided { masks: variables.masks(&[&token.text]), token: token.hash };
+        let confided = Confided { masks: variables.masks(&[&token.text]).await, token: token.hash };
         if listener.confided.set(confided).is_err() {
             return Err("The instance could not be started: it was started before".to_owned());
         }

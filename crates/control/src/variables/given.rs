@@ -87,7 +87,8 @@ impl Inner {
             // One of the project's that cannot be read is in no build.
             secrets.extend(self.settings.keys.plain(variable));
         }
-        Ok((given, Masks::of(secrets.iter().map(|secret| secret.as_str()))))
+        let masks = Masks::made_of(secrets.iter().map(|secret| secret.as_str())).await;
+        Ok((given, masks))
     }
 }
 
@@ -104,8 +105,8 @@ impl Variables {
     }
 
     /// What hides the secrets among them, and some more texts.
-    pub(crate) fn masks(&self, more: &[&str]) -> Masks {
+    pub(crate) async fn masks(&self, more: &[&str]) -> Masks {
         let secrets = self.0.iter().filter(|it| it.secret).map(|it| it.value.as_str());
-        Masks::of(secrets.chain(more.iter().copied()))
+        Masks::made_of(secrets.chain(more.iter().copied())).await
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use zeroize::Zeroizing;
 
 /// What stands in place of a secret.
 const HIDDEN: &str = "***";
@@ -25,9 +26,26 @@ pub(crate) enum Masks {
     Everything,
 }
 
+/// From so many bytes of secrets on they are made ready outside of the runtime's threads: it takes a second for 100 KiB.
+const MANY: usize = 8 * 1024;
+
 impl Masks {
+    /// [`Masks::of`], which does not hold up others when it takes long.
+    pub(crate) async fn made_of<'a>(secrets: impl Iterator<Item = &'a str>) -> Self {
+        let secrets: Vec<Zeroizing<String>> = secrets.map(|secret| Zeroizing::new(secret.to_owned())).collect();
+        let many = secrets.iter().map(|secret| secret.len()).sum::<usize>() >= MANY;
+        let make = move || Self::of(secrets.iter().map(|secret| secret.as_str()));
+        if !many {
+            return make();
+        }
+        tokio::task::spawn_blocking(make).await.unwrap_or_else(|cause| {
+            tracing::error!(%cause, "secrets cannot be looked for in texts, which are hidden as a whole");
+            Self::Everything
+        })
+    }
+
     /// Looks for these, each line of a value by itself; as they are, and as JSON and Python write them in quotes.
-    pub(crate) fn of<'a>(secrets: impl Iterator<Item = &'a str>) -> Self {
+    fn of<'a>(secrets: impl Iterator<Item = &'a str>) -> Self {
         let lines = secrets.flat_map(str::lines).map(str::trim).filter(|line| line.chars().count() >= LEAST);
         let mut wanted: Vec<String> = lines.flat_map(written).flat_map(pieces).collect();
         wanted.sort_unstable();
@@ -145,6 +163,13 @@ mod tests {
 
     fn hide(secrets: &[&str], text: &str) -> String {
         Masks::of(secrets.iter().copied()).hide(text).into_owned()
+    }
+
+    #[tokio::test]
+    async fn many_secrets_are_hidden_like_few() {
+        let long = "0123456789abcdef".repeat(MANY / 16);
+        let masks = Masks::made_of([long.as_str(), "short secret"].into_iter()).await;
+        assert_eq!(masks.hide(&format!("a {long} b short secret c")), "a *** b *** c");
     }
 
     #[test]
