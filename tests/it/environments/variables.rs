@@ -165,4 +165,24 @@ both! {
         let told = project.find("/logs", &query).await.each("log");
         assert!(told.contains("ubiops.yaml: no variable PLACE is known to the build, so ${PLACE} stands for nothing in it"), "{told}");
     }
+
+    async fn what_is_built_from_source_is_shared_within_an_organization(server) {
+        let (_web, requirements) = source_package().await;
+        server.post("/organizations", json!({ "name": "acme", "subscription": "free" })).await.fine();
+        server.post("/projects", json!({ "name": "theirs", "organization_name": "acme" })).await.fine();
+        let theirs = server.at("/projects/theirs");
+        for (project, end) in [
+            (server.project("one").await, "The environment is built"),
+            (server.project("two").await, "The environment was there already"),
+            (theirs, "The environment is built"),
+        ] {
+            let environment = environment(&project, "e").await;
+            let uploaded = upload(&environment, "requirements.txt", requirements.clone()).await.fine();
+            assert_eq!(ended(&environment, &uploaded).await["status"], "success");
+            let query = [("query", "| environment_name=`e`")];
+            let told = async || project.find("/logs", &query).await.fine().each("log");
+            until("the log is written", async || told().await.contains("The environment ")).await;
+            assert!(told().await.contains(end), "{}", told().await);
+        }
+    }
 }

@@ -13,10 +13,10 @@ use std::time::Duration;
 use modelyard_runner::environments::Given;
 use modelyard_store::environments::{self, builds, revisions as environment_revisions, tags};
 use modelyard_store::logs::{Level, LogLabels, LogLine};
-use modelyard_store::{Environment, EnvironmentBuild, EnvironmentRevision};
+use modelyard_store::{Environment, EnvironmentBuild, EnvironmentRevision, projects};
 use modelyard_types::revisions::BuildStatus;
 use modelyard_types::versions::VersionStatus;
-use modelyard_types::{EnvironmentBuildId, Error, Kind, ProjectId, Result, Timestamp};
+use modelyard_types::{EnvironmentBuildId, Error, Kind, OrganizationId, ProjectId, Result, Timestamp};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -83,6 +83,8 @@ struct Target {
     environment: Environment,
     made_of: EnvironmentRevision,
     project: ProjectId,
+    /// Whose builds share the packages they make from source.
+    organization: OrganizationId,
     below: Below,
     /// The variables of its builds, or why they cannot be had.
     given: Result<Given, String>,
@@ -147,9 +149,11 @@ async fn target(control: &Control, build: &EnvironmentBuild) -> Result<Option<Ta
     let Some(tag) = tags::get(control.store(), made_of.tag_id).await? else { return Ok(None) };
     let Some(environment) = environments::get(control.store(), tag.environment_id).await? else { return Ok(None) };
     let Some(project) = environment.project_id else { return Ok(None) };
+    let Some(owner) = projects::get(control.store(), project).await? else { return Ok(None) };
     let below = below(control, &environment).await?;
     let (given, masks) = control.0.variables_of_build(project, tag.id).await;
-    Ok(Some(Target { environment, made_of, project, below, given, masks }))
+    let organization = owner.organization_id;
+    Ok(Some(Target { environment, made_of, project, organization, below, given, masks }))
 }
 
 async fn below(control: &Control, environment: &Environment) -> Result<Below> {

@@ -121,7 +121,7 @@ async fn prepare(
             .collect(),
         requirements: asked.requirements,
         r: asked.r,
-        scope: target.project.to_string(),
+        scope: target.organization.to_string(),
         given,
     })
 }
