@@ -167,6 +167,12 @@ fn the_page_on_environments_holds() {
     carry_out("docs/environments.md");
 }
 
+/// It needs R 4 with its package jsonlite.
+#[test]
+fn the_page_on_r_holds() {
+    carry_out("docs/r.md");
+}
+
 #[test]
 fn the_page_on_variables_holds() {
     carry_out("docs/variables.md");
