@@ -113,7 +113,8 @@ async fn newest_r(tx: &mut Tx) -> Result<Option<Environment>> {
 
 async fn newest_python(tx: &mut Tx) -> Result<Environment> {
     let base = environments::list_base(&mut *tx).await?;
-    let newest = base.into_iter().filter(|base| !base.deprecated).max_by_key(|base| minor_of(&base.name));
+    let pythons = base.into_iter().filter(|base| !base.deprecated && minor_of(&base.name).is_some());
+    let newest = pythons.max_by_key(|base| minor_of(&base.name));
     newest.ok_or_else(|| {
         Error::invalid("No Python was found on this server: install Python 3.8 or newer and start the server again")
     })

@@ -101,7 +101,16 @@ both! {
         let (_, build) = environment(&server, "old", &[("renv.lock", &lock("1.0", "Repository"))]).await;
         assert_eq!(build["status"], "success", "{build}");
         assert_snapshot!(told(&server, "old", ALSO).await, @r#"completed "also told 1.0""#);
+        repository.add("third", "3.0", "", TELLS);
+        let of_another = json!({
+            "R": { "Version": "4.2.0", "Repositories": [{ "Name": "OWN", "URL": repository.url() }] },
+            "Packages": { "third": { "Package": "third", "Version": "3.0", "Source": "Repository", "Repository": "OWN" } }
+        });
+        let (_, build) = environment(&server, "of-another", &[("renv.lock", &of_another.to_string())]).await;
+        assert_eq!(build["status"], "success", "{build}");
+        let unknown = of_another.to_string().replace("\"Repository\":\"OWN\"", "\"Repository\":\"OTHER\"");
         for (at, (lock, sentence)) in [
+            (unknown, "renv.lock: package 'third' names the repository 'OTHER', which the file does not define".to_owned()),
             (lock("9.9", "Repository"), format!("renv.lock: package 'teller' 9.9 was not found at {}; the newest there is 1.1", repository.url())),
             (lock("1.0", "GitHub"), "renv.lock: package 'teller' comes from GitHub, and only packages of repositories can be installed; install it in an install_packages.R".to_owned()),
             ("{".to_owned(), "renv.lock is not valid JSON: ".to_owned()),
@@ -151,6 +160,21 @@ both! {
         assert_snapshot!(version.ask(json!("x")).await.outcome(), @r#"completed "also told 1.0 3.0""#);
         let both = version.upload(packed(&[("deployment.R", code), ("install_packages.R", "1"), ("renv.lock", "{}")])).await;
         assert_snapshot!(both, @r#"400 {"error":"There are both install_packages.R and renv.lock; keep one of them"}"#);
+    }
+
+    async fn a_build_that_runs_is_cancelled(server) {
+        let project = server.at("/projects/default");
+        project.post("/environments", json!({ "name": "e", "base_environment": "r4-0" })).await.fine();
+        let environment = project.at("/environments/e");
+        let script = [("install_packages.R", "message('at work')\nSys.sleep(600)\n")];
+        let form = Form::new().part("file", Part::bytes(packed(&script)).file_name("e.zip"));
+        let uploaded = environment.send(environment.request(Method::POST, "/revisions").multipart(form)).await.fine();
+        let build = environment.at(&format!("/revisions/{}/builds/{}", uploaded.str("revision"), uploaded.str("build")));
+        let query = [("query", "| environment_name=`e`")];
+        until("it is at work", async || project.find("/logs", &query).await.text().contains("at work")).await;
+        build.patch("", json!({ "status": "cancelled" })).await.fine();
+        until("nothing of it is left", async || server.files("environments/work").is_empty()).await;
+        assert_eq!(build.get("").await["status"], "cancelled");
     }
 
     async fn files_of_the_other_language_fail_the_build(server) {

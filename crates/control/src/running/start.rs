@@ -209,9 +209,12 @@ fn spec(
             match interpreter.language {
                 Language::Python => folder.join("bin/python"),
                 Language::R => {
-                    let library = r::library_in(&folder).display().to_string();
-                    env.retain(|(name, _)| name != r::LIBRARIES);
-                    env.push((r::LIBRARIES.to_owned(), library));
+                    let mut libraries = r::library_in(&folder).display().to_string();
+                    // The user's own, if there are any, come after that of the environment.
+                    for (_, more) in env.extract_if(.., |(name, _)| name == r::LIBRARIES) {
+                        libraries = format!("{libraries}:{more}");
+                    }
+                    env.push((r::LIBRARIES.to_owned(), libraries));
                     interpreter.path.clone()
                 }
             }
