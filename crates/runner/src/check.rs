@@ -106,18 +106,13 @@ fn confined(look: &Look<'_>, program: PathBuf) -> io::Result<Confined> {
     args.extend([package.clone().into(), look.main_file.into()]);
     let sees = [&interpreter.path, &interpreter.base_prefix, &worker, &package];
     Ok(Confined {
-        program: interpreter.path.clone(),
         args,
         env: vec![("LANG".into(), "C.UTF-8".into())],
-        folder: PathBuf::from("/"),
         sees: sees.map(|path| Seen { path: path.clone(), writable: false }).to_vec(),
-        hides: Vec::new(),
-        user: look.user,
         cpu_seconds: Some(CPU_SECONDS),
         memory_bytes: Some(MEMORY_BYTES),
-        data_bytes: None,
-        joins: Vec::new(),
         offline: true,
+        ..Confined::of(interpreter.path.clone(), look.user)
     })
 }
 

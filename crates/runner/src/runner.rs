@@ -76,6 +76,8 @@ pub struct InstanceSpec {
     pub program: PathBuf,
     /// Folders that instances see read-only at their own absolute path: the environment, the interpreter's real prefix.
     pub readable: Vec<PathBuf>,
+    /// The folder of the system packages that it sees over the host's.
+    pub system: Option<PathBuf>,
     /// The folder of the unpacked package. User code sees it as its own and may change it; the originals never change.
     pub package: PathBuf,
     /// Environment variables of the user's code. Nothing of the server's own environment is inherited.

@@ -75,7 +75,7 @@ pub async fn start(settings: Settings) -> Result<Running> {
     let (store, runner) = (store?, runner?);
     let mut behind = JoinSet::new();
     worker_files::compile_behind(&worker, &interpreters, &mut behind);
-    let builder = tools::prepare(&settings, &folder, &interpreters, runner.cgroups(), &mut behind);
+    let builder = tools::prepare(&settings, &folder, &interpreters, &runner, &mut behind);
     let without_r = r.map(|r| interpreters.push(r)).err();
     let Installed { first: first_start, keys } = first_start::ensure(&folder, &store).await?;
     let told = modelyard_control::Settings {

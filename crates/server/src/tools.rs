@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use modelyard_runner::cgroup::Cgroups;
-use modelyard_runner::environments::{self, BuildUser, Builder, Limits};
+use modelyard_runner::environments::{self, BuildUser, Builder, Limits, SystemPackages};
 use modelyard_runner::interpreters::Interpreter;
+use modelyard_runner::local::LocalRunner;
 use modelyard_runner::uv::{self, Host, Index, IndexSettings};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -24,7 +24,7 @@ pub(crate) fn prepare(
     settings: &Settings,
     folder: &DataFolder,
     interpreters: &[Interpreter],
-    cgroups: &Cgroups,
+    runner: &LocalRunner,
     behind: &mut JoinSet<()>,
 ) -> Found {
     let (tell, found) = watch::channel(None);
@@ -35,16 +35,34 @@ pub(crate) fn prepare(
     let r_repository = settings.r_repository.clone();
     let time_limit = settings.build_time_limit.0;
     let (size, memory) = (settings.build_size_limit.0, settings.build_memory.0);
-    let limits = Limits { size, memory, cgroups: cgroups.clone() };
+    let limits = Limits { size, memory, cgroups: runner.cgroups().clone() };
     let cache_size = settings.build_cache_size.0;
+    let system = SystemPackages {
+        enabled: settings.build_apt,
+        missing: runner.walls().missing_for_system_packages(),
+        launcher: runner.launcher().to_path_buf(),
+    };
+    if let Some(missing) = system.missing.as_ref().filter(|_| system.enabled) {
+        tracing::warn!("system packages cannot be installed, as build_apt asks for: {missing}");
+    }
     behind.spawn(async move {
         loop {
             let builder = match uv::locate_or_fetch(&tools, &index, &pythons).await {
                 Ok(uv) => {
                     let (root, index, r_repository) = (root.clone(), index.clone(), r_repository.clone());
-                    let (user, limits) = (BuildUser::default(), limits.clone());
-                    open(environments::Settings { root, uv, index, r_repository, user, time_limit, limits, cache_size })
-                        .await
+                    let (user, limits, system) = (BuildUser::default(), limits.clone(), system.clone());
+                    let settings = environments::Settings {
+                        root,
+                        uv,
+                        index,
+                        r_repository,
+                        user,
+                        time_limit,
+                        limits,
+                        cache_size,
+                        system,
+                    };
+                    open(settings).await
                 }
                 Err(e) => Err(e.to_string()),
             };

@@ -66,7 +66,7 @@ both! {
     async fn what_is_not_supported_fails_the_build_with_a_sentence(server) {
         let environment = environment(&server.project("demo").await, "e").await;
         for (name, content, sentence) in [
-            ("ubiops.yaml", "apt:\n  packages:\n    - git\n", "ubiops.yaml line 1: this server does not install system packages (apt); remove apt, and ask the operator for the packages git"),
+            ("ubiops.yaml", "apt:\n  packages:\n    - git\n", "ubiops.yaml line 1: this server does not install system packages (apt): its setting build_apt is off; remove apt, or ask the operator for the packages git"),
             ("install_packages.R", "x", "The file install_packages.R is for R, and the environment is one of Python; remove it"),
             ("renv.lock", "{}", "The file renv.lock is for R, and the environment is one of Python; remove it"),
         ] {

@@ -7,11 +7,13 @@ mod changes;
 mod checks;
 mod custom;
 mod files;
+mod system;
 mod variables;
 
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 
+use crate::kit::web::Web;
 use crate::kit::*;
 
 /// Tells the version of `six` it runs with.
@@ -79,4 +81,26 @@ async fn telling_six(project: &At, deployment: &str, environment: &str) -> At {
     let version = deployment.version("v1", json!({ "environment": environment })).await;
     version.code(SIX).await;
     version
+}
+
+/// A source package that keeps what this expression is where it is built, and a requirement of it.
+async fn source_package(seen: &str) -> (Web, String) {
+    let backend = "
+        import os, zipfile
+
+        def build_wheel(folder, config_settings=None, metadata_directory=None):
+            name = 'probe-1.0-py3-none-any.whl'
+            with zipfile.ZipFile(os.path.join(folder, name), 'w') as wheel:
+                wheel.writestr('probe.py', 'seen = ' + repr(SEEN))
+                wheel.writestr('probe-1.0.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: probe\\nVersion: 1.0\\n')
+                wheel.writestr('probe-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
+                wheel.writestr('probe-1.0.dist-info/RECORD', 'probe.py,,\\n')
+            return name
+    "
+    .replace("SEEN", seen);
+    let project = "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n[project]\nname = 'probe'\nversion = '1.0'\n";
+    let zip = package::packed(&[("pyproject.toml", project), ("backend.py", &backend)]);
+    let web = Web::serve(vec![("/probe-1.0.zip".to_owned(), zip)]).await;
+    let requirement = format!("probe @ {}/probe-1.0.zip\n", web.address);
+    (web, requirement)
 }

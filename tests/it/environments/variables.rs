@@ -1,7 +1,6 @@
 //! The variables of `ubiops.yaml`: at run time below all others, at build time for the code of source packages.
 
 use super::*;
-use crate::kit::web::Web;
 
 /// Answers with the environment variables of these names, as its environment and its context have them.
 const TELL: &str = "
@@ -51,27 +50,6 @@ async fn becomes(version: &At, names: &str, wanted: &str) {
 
 async fn set(at: &At, name: &str, value: &str) {
     at.post("/environment-variables", json!({ "name": name, "value": value, "secret": false })).await.fine();
-}
-
-/// A source package that keeps what its build sees as `MODE`, and a requirement of it.
-async fn source_package() -> (Web, String) {
-    let backend = "
-        import os, zipfile
-
-        def build_wheel(folder, config_settings=None, metadata_directory=None):
-            name = 'probe-1.0-py3-none-any.whl'
-            with zipfile.ZipFile(os.path.join(folder, name), 'w') as wheel:
-                wheel.writestr('probe.py', 'seen = ' + repr(os.environ.get('MODE', '-')))
-                wheel.writestr('probe-1.0.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: probe\\nVersion: 1.0\\n')
-                wheel.writestr('probe-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
-                wheel.writestr('probe-1.0.dist-info/RECORD', 'probe.py,,\\n')
-            return name
-    ";
-    let project = "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n[project]\nname = 'probe'\nversion = '1.0'\n";
-    let zip = package::packed(&[("pyproject.toml", project), ("backend.py", backend)]);
-    let web = Web::serve(vec![("/probe-1.0.zip".to_owned(), zip)]).await;
-    let requirement = format!("probe @ {}/probe-1.0.zip\n", web.address);
-    (web, requirement)
 }
 
 both! {
@@ -124,7 +102,7 @@ both! {
 
     async fn a_build_sees_them_and_is_not_used_for_others(server) {
         let project = server.project("demo").await;
-        let (_web, requirements) = source_package().await;
+        let (_web, requirements) = source_package("os.environ.get('MODE', '-')").await;
         let deployment = project.deployment("d", "plain", "plain").await;
         let code = "
             import os, probe

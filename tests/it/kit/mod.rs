@@ -2,6 +2,7 @@
 
 mod at;
 mod crash_points;
+pub mod debian;
 mod deployments;
 mod leftovers;
 pub mod package;

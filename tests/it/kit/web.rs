@@ -20,7 +20,7 @@ impl Web {
     pub async fn serve(files: Vec<(String, Vec<u8>)>) -> Self {
         let files: Arc<HashMap<String, Vec<u8>>> = Arc::new(files.into_iter().collect());
         let router = Router::new().fallback(move |path: Uri| {
-            let file = files.get(path.path()).cloned();
+            let file = files.get(&path.path().replace("/./", "/")).cloned();
             async move { file.ok_or(StatusCode::NOT_FOUND).into_response() }
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -47,6 +47,10 @@ async fn clear(control: &Inner, unused: &mut HashMap<String, Instant>) -> Result
     let known = known.into_iter().filter(|it| !used.contains(&it.key) && is_old(it.last_used));
     let old: HashSet<String> = known.map(|it| it.key).collect();
     unused.retain(|key, _| old.contains(key));
+    let its = builder.clone();
+    let removed = tokio::task::spawn_blocking(move || its.remove_unused_systems()).await;
+    let removed = removed.map_err(|cause| Error::internal("removing old system packages", cause))?;
+    removed.map_err(|cause| Error::internal("removing old system packages", cause))?;
     for key in old {
         let since = *unused.entry(key.clone()).or_insert(now);
         if now.duration_since(since) < REST {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use modelyard_runner::environments::r;
+use modelyard_runner::environments::{r, system_of};
 use modelyard_runner::process::{Ended, Listener};
 use modelyard_runner::protocol::{Maxima, OutputField};
 use modelyard_runner::runner::{InstanceSpec, Load, StartError};
@@ -202,9 +202,14 @@ fn spec(
     let code = version.code.as_ref().ok_or("The version has no code")?;
     let interpreter = settings.interpreter(&code.interpreter)?;
     let mut readable = vec![interpreter.base_prefix.clone()];
+    let mut system = None;
     let program = match &code.content_key {
         Some(key) => {
             let folder = settings.environments.join("shared/environments").join(key);
+            system = system_of(&folder).map_err(|cause| {
+                tracing::error!(%cause, key, "the system packages of an environment cannot be looked for");
+                "The instance could not be started: the server failed".to_owned()
+            })?;
             readable.push(folder.clone());
             match interpreter.language {
                 Language::Python => folder.join("bin/python"),
@@ -228,6 +233,7 @@ fn spec(
         language: interpreter.language,
         program,
         readable,
+        system,
         package: folder_of_package(&settings.packages, code.revision),
         load: Load {
             main_file: main_file.to_owned(),

@@ -16,6 +16,7 @@ use super::{
     run::Done,
     shelf::{self, Lock, Record, Shelf},
     steps::{Install, Place, Steps},
+    system::Layer,
 };
 
 /// Part of each key: changes when this builder would build something else from the same lock.
@@ -26,6 +27,8 @@ pub(super) struct Build<'a> {
     pub shelf: &'a Arc<Shelf>,
     pub steps: Steps<'a>,
     pub requirements: &'a Requirements,
+    /// The system packages under the environment.
+    pub system: Option<Layer>,
     pub spec: &'a Spec<'a>,
     pub log: Log<'a>,
 }
@@ -50,6 +53,12 @@ impl Build<'_> {
     /// Locks the requirements and installs nothing.
     pub async fn check(&self) -> Result<(), BuildError> {
         if self.requirements.is_empty() { Ok(()) } else { self.lock(false).await.map(drop) }
+    }
+
+    /// Has the environment stand on system packages.
+    pub fn stand_on(&mut self, system: Option<Layer>) {
+        self.steps.layer = system.as_ref().map(|layer| layer.path.clone());
+        self.system = system;
     }
 
     /// Installs from wheels, else from sources.
@@ -87,12 +96,18 @@ impl Build<'_> {
     fn key(&self, lock: &str, how: &str) -> String {
         let python = self.spec.interpreter;
         let prefix = python.base_prefix.to_string_lossy();
-        digest(&[BUILDER, lock, &python.version, &prefix, &python.platform, "no system packages", how])
+        let system = self.system.as_ref().map_or("no system packages", |layer| &layer.key);
+        digest(&[BUILDER, lock, &python.version, &prefix, &python.platform, system, how])
     }
 
-    /// The cache of the build's scope; none for a build with variables: what was built with them is for no other.
+    /// The cache of the build's scope; none for a build with variables or system packages: what was built with them is for no
+    /// other.
     fn scope_cache(&self) -> io::Result<Option<PathBuf>> {
-        if self.spec.given.env.is_empty() { self.shelf.scope_cache(self.spec.scope).map(Some) } else { Ok(None) }
+        if self.spec.given.env.is_empty() && self.system.is_none() {
+            self.shelf.scope_cache(self.spec.scope).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Tells builds with variables from those with others or none.
@@ -196,14 +211,19 @@ impl Build<'_> {
                 return Err(error);
             }
         };
-        let size = self.blocking(key, |shelf, key| shelf::size_of(&shelf.environment(key))).await?;
+        let own = self.blocking(key, |shelf, key| shelf::size_of(&shelf.environment(key))).await?;
+        let size = own + self.system.as_ref().map_or(0, |layer| layer.size);
+        let system = self.system.as_ref().map(|layer| layer.key.clone());
         if let Some(sentence) = self.steps.limits.too_large(size) {
             self.blocking(key, Shelf::remove_environment).await?;
             return Err(BuildError::Failed(sentence));
         }
         let record = self
             .blocking(key, move |shelf, key| {
-                let record = Record { python, base_prefix, size, imports };
+                if let Some(system) = &system {
+                    shelf.link_system(key, system)?;
+                }
+                let record = Record { python, base_prefix, size, imports, system };
                 shelf.complete(key, &record).map(|()| record)
             })
             .await?;

@@ -78,6 +78,32 @@ pub(crate) struct Confined {
     pub joins: Vec<PathBuf>,
     /// It has no network, not even a loopback that is up; where the host lets us make namespaces of networks.
     pub offline: bool,
+    /// The folder of the system packages that it sees over the host's programs and configuration.
+    pub layer: Option<PathBuf>,
+    /// It is our own program, which puts up its walls itself: it stays who we are and sees what we see.
+    pub own_walls: bool,
+}
+
+impl Confined {
+    /// A program with nothing.
+    pub(crate) fn of(program: PathBuf, user: BuildUser) -> Self {
+        Self {
+            program,
+            args: Vec::new(),
+            env: Vec::new(),
+            folder: PathBuf::from("/"),
+            sees: Vec::new(),
+            hides: Vec::new(),
+            user,
+            cpu_seconds: None,
+            memory_bytes: None,
+            data_bytes: None,
+            joins: Vec::new(),
+            offline: false,
+            layer: None,
+            own_walls: false,
+        }
+    }
 }
 
 /// Whether confined programs get a user of their own, because we are root.
@@ -104,7 +130,7 @@ fn has_network_namespaces() -> bool {
 }
 
 fn try_namespaces(offline: bool) -> bool {
-    let (Ok(view), Ok(namespaces)) = (View::plan(&[], &[]), Namespaces::plan(offline)) else { return false };
+    let (Ok(view), Ok(namespaces)) = (View::plan(&[], &[], None), Namespaces::plan(offline)) else { return false };
     let mut trial = std::process::Command::new("/bin/true");
     // SAFETY: the closure only makes system calls on values that were made before the fork.
     unsafe { trial.pre_exec(move || namespaces.enter().and_then(|()| view.enter())) };
@@ -214,11 +240,16 @@ struct Walls {
 
 impl Walls {
     fn plan(confined: &Confined, namespaces: bool) -> io::Result<Self> {
-        let user = changes_user().then_some(confined.user);
+        let own = confined.own_walls;
+        let user = (changes_user() && !own).then_some(confined.user);
         let offline = confined.offline && has_network_namespaces();
-        let plan = || Ok::<_, io::Error>((Namespaces::plan(offline)?, View::plan(&confined.sees, &confined.hides)?));
-        let view = if namespaces { Some(plan()?) } else { None };
-        let rules = (view.is_none() && reach::version() >= 1).then(|| rules(&confined.sees)).transpose()?;
+        let plan = || {
+            let view = View::plan(&confined.sees, &confined.hides, confined.layer.as_deref())?;
+            Ok::<_, io::Error>((Namespaces::plan(offline)?, view))
+        };
+        let view = if namespaces && !own { Some(plan()?) } else { None };
+        let ruled = view.is_none() && !own && reach::version() >= 1;
+        let rules = ruled.then(|| rules(&confined.sees)).transpose()?;
         if user.is_some() && view.is_none() {
             reachable(&confined.sees)?;
         }
@@ -230,7 +261,7 @@ impl Walls {
         limits.extend(user.map(|_| (Resource::RLIMIT_NPROC, 4096)));
         let joins = confined.joins.iter().map(|file| c_string(file)).collect::<io::Result<_>>()?;
         // Without them on processors that they are not written for.
-        let filters = filters().clone();
+        let filters = filters().clone().filter(|_| !own);
         Ok(Self { folder: c_string(&confined.folder)?, user, view, limits, joins, rules, filters })
     }
 

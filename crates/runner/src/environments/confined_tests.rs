@@ -205,18 +205,10 @@ try cp /etc/resolv.conf "$1/file"; try cat "$2/token"; try cp /etc/resolv.conf "
     let args = ["-c".into(), code.into(), "sh".into(), place.path().into(), secret.path().into()].to_vec();
     let seen = |path: &Path, writable| Seen { path: path.to_path_buf(), writable };
     let confined = Confined {
-        program: "/bin/sh".into(),
         args,
         env: vec![("PATH".into(), "/usr/bin:/bin".into())],
-        folder: "/".into(),
         sees: vec![seen(place.path(), true)],
-        hides: Vec::new(),
-        user: BuildUser::default(),
-        cpu_seconds: None,
-        memory_bytes: None,
-        data_bytes: None,
-        joins: Vec::new(),
-        offline: false,
+        ..Confined::of("/bin/sh".into(), BuildUser::default())
     };
 
     let output = spawn_in(&confined, false).await.unwrap().wait_with_output().await.unwrap();

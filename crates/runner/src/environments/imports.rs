@@ -95,7 +95,7 @@ pub(super) async fn measure(
     if wanted.is_empty() {
         return Ok(None);
     }
-    let steps = Steps { deadline: steps.deadline.min(Instant::now() + TIME), ..*steps };
+    let steps = Steps { deadline: steps.deadline.min(Instant::now() + TIME), ..steps.clone() };
     match try_measure(&steps, wanted, place).await {
         Ok(imports) => {
             imports.tell(log);

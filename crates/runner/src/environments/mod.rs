@@ -10,7 +10,8 @@
 //!    code of a package runs, and the hashes of the lock vouch for what the cache holds. Only when a package has no
 //!    wheel are packages built, in the scope's own cache, without links; the environment's key then names the scope.
 //!
-//! How the programs are confined, and how a Python below `/root` is made usable: [`confined`].
+//! System packages come before both: [`system`]. How the programs are confined, and how a Python below `/root` is made
+//! usable: [`confined`].
 
 mod build;
 mod caches;
@@ -24,6 +25,7 @@ mod requirements;
 pub(crate) mod run;
 mod shelf;
 mod steps;
+mod system;
 mod view;
 
 #[cfg(test)]
@@ -47,13 +49,21 @@ use self::{
     requirements::Requirements,
     shelf::{Record, Shelf},
     steps::Steps,
+    system::Asking,
 };
 use crate::{
     interpreters::Interpreter,
+    ubiops_yaml::Apt,
     uv::{Index, Uv},
 };
 
-pub use self::{confined::BuildUser, limits::Limits, shelf::Usage};
+pub(crate) use self::system::mounted_below;
+pub use self::{
+    confined::BuildUser,
+    limits::Limits,
+    shelf::Usage,
+    system::{SystemPackages, system_of},
+};
 
 /// Gets the lines of a build's log as they come.
 pub type Log<'a> = &'a (dyn Fn(&str) + Send + Sync);
@@ -77,6 +87,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Bytes that the caches of packages may have, all together.
     pub cache_size: u64,
+    /// Whether and how system packages are installed.
+    pub system: SystemPackages,
 }
 
 /// What to build.
@@ -94,6 +106,8 @@ pub struct Spec<'a> {
     pub refresh: bool,
     /// What the code of source packages finds in its environment.
     pub given: &'a Given,
+    /// The system packages that are asked for: by the environment below, then by its own file.
+    pub apt: &'a [Apt],
 }
 
 /// Environment variables for a build. Only steps get them whose results nobody outside the build's scope can come by: the look
@@ -173,8 +187,13 @@ impl Builder {
         cancel: &CancellationToken,
     ) -> Result<Environment, BuildError> {
         let requirements = self.requirements(spec)?;
-        let build = self.prepare(spec, &requirements, log, cancel, self.settings.time_limit);
-        build.run().await.map_err(|error| self.told(error))
+        let mut build = self.prepare(spec, &requirements, log, cancel, self.settings.time_limit);
+        let built = async {
+            let system = self.asking(&build.steps, spec.apt, spec.scope, spec.refresh, log).layer().await?;
+            build.stand_on(system);
+            build.run().await
+        };
+        built.await.map_err(|error| self.told(error))
     }
 
     /// Whether there are versions that meet the requirements, without installing any. What is found is kept for the
@@ -187,8 +206,25 @@ impl Builder {
         time_limit: Duration,
     ) -> Result<(), BuildError> {
         let requirements = self.requirements(spec)?;
-        let build = self.prepare(spec, &requirements, log, cancel, time_limit);
+        self.settings.system.check(spec.apt).map_err(BuildError::Failed)?;
+        let mut build = self.prepare(spec, &requirements, log, cancel, time_limit);
+        if !spec.apt.is_empty() {
+            let asking = self.asking(&build.steps, spec.apt, spec.scope, spec.refresh, log);
+            let Some(known) = asking.known()? else { return Ok(()) };
+            build.stand_on(Some(known));
+        }
         build.check().await.map_err(|error| self.told(error))
+    }
+
+    fn asking<'a>(
+        &'a self,
+        steps: &'a Steps<'a>,
+        wanted: &'a [Apt],
+        scope: &'a str,
+        refresh: bool,
+        log: Log<'a>,
+    ) -> Asking<'a> {
+        Asking { shelf: &self.shelf, steps, settings: &self.settings.system, wanted, scope, refresh, log }
     }
 
     fn requirements(&self, spec: &Spec<'_>) -> Result<Requirements, BuildError> {
@@ -209,6 +245,7 @@ impl Builder {
             options: &requirements.options,
             interpreter: spec.interpreter,
             given: &spec.given.env,
+            layer: None,
             user: self.settings.user,
             root: self.shelf.root(),
             deadline: Instant::now() + time_limit,
@@ -216,7 +253,7 @@ impl Builder {
             limits: &self.settings.limits,
             cancel,
         };
-        Build { shelf: &self.shelf, steps, requirements, spec, log }
+        Build { shelf: &self.shelf, steps, requirements, system: None, spec, log }
     }
 
     /// What is told when our own writing found no room: the same as when uv's did.
@@ -251,6 +288,12 @@ impl Builder {
     /// how many. What is in use by a build stays, and files of environments too. Blocks.
     pub fn trim_caches(&self) -> io::Result<usize> {
         self.shelf.trim_caches(self.settings.cache_size)
+    }
+
+    /// Removes system packages that no environment has. Blocks.
+    pub fn remove_unused_systems(&self) -> io::Result<()> {
+        // A build that has found some is over by then.
+        self.shelf.remove_unused_systems(2 * self.settings.time_limit)
     }
 
     /// Removes an environment. Whether something still runs in it is the caller's to know. False while it is built.

@@ -8,6 +8,9 @@
 //! shared/cache/                the cache of wheels, which no user's code can write to
 //! shared/environments/KEY/     an environment
 //! shared/environments/KEY.json says that it is complete; its time of change is that of the last use
+//! shared/environments/KEY.system leads to the system packages that belong to it
+//! systems/KEY/                 system packages, and KEY.json beside it as for an environment; for nobody but us
+//! systems/NAME.work/           where some are just being installed
 //! ```
 //! An environment holds its own path in its scripts, so it cannot be moved when it is ready. It is therefore built in
 //! its place, and the record beside it is written last. The record does not stand inside, where a build could forge it.
@@ -31,6 +34,7 @@ use super::{
     caches,
     confined::{BuildUser, changes_user},
     imports::Imports,
+    system::system_link,
 };
 
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
@@ -42,11 +46,14 @@ pub(super) struct Record {
     pub python: String,
     /// The folder of the interpreter's installation.
     pub base_prefix: PathBuf,
-    /// Bytes of all files.
+    /// Bytes of all files, those of its system packages too.
     pub size: u64,
     /// What its packages cost to import, where that was measured.
     #[serde(default)]
     pub imports: Option<Imports>,
+    /// The key of its system packages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
 }
 
 /// An environment, for those who decide which are still needed.
@@ -92,6 +99,7 @@ impl Shelf {
             ("scopes", 0o711),
             ("shared", 0o711),
             ("shared/environments", 0o711),
+            ("systems", 0o700),
         ] {
             make_folder(&root.join(folder), mode)?;
         }
@@ -163,10 +171,9 @@ impl Shelf {
 
     /// Removes an environment, complete or not. Its lock must be held.
     pub fn remove_environment(&self, key: &str) -> io::Result<()> {
-        match fs::remove_file(self.record_path(key)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => remove_folder(&self.environment(key)),
-        }
+        remove_file(&self.record_path(key))?;
+        remove_file(&system_link(&self.environment(key)))?;
+        remove_folder(&self.environment(key))
     }
 
     /// A fresh folder for a step to work in, with these files in it, owned by the build user.
@@ -258,7 +265,7 @@ impl Shelf {
                 self.remove_environment(&key)?;
             }
         }
-        Ok(())
+        self.remove_half_systems()
     }
 
     fn make_for_build(&self, folder: &Path, mode: u32) -> io::Result<()> {
@@ -279,9 +286,16 @@ pub(super) fn names(folder: &Path) -> io::Result<Vec<String>> {
     Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
 }
 
-fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
+pub(super) fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(mode).create(folder)?;
     fs::set_permissions(folder, Permissions::from_mode(mode))
+}
+
+pub(super) fn remove_file(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn remove_folder(folder: &Path) -> io::Result<()> {
@@ -292,7 +306,7 @@ pub(super) fn remove_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Writes a file so that it is there with all of its text or not at all.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = File::create(&temporary)?;
     io::Write::write_all(&mut file, bytes)?;

@@ -25,7 +25,7 @@ const MOST_LOCK: u64 = 16 << 20;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What all steps of one build share.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Steps<'a> {
     pub uv: &'a Uv,
     pub index: &'a Index,
@@ -34,6 +34,8 @@ pub(super) struct Steps<'a> {
     pub interpreter: &'a Interpreter,
     /// Variables for the steps that run code of packages.
     pub given: &'a [(String, String)],
+    /// The folder of the system packages, for the same steps.
+    pub layer: Option<PathBuf>,
     pub user: BuildUser,
     /// The folder of all environments and caches, of which a step sees only what it needs.
     pub root: &'a Path,
@@ -137,7 +139,8 @@ impl Steps<'_> {
         let python = place.reads.map(|environment| environment.join("bin/python"));
         let python = python.ok_or_else(|| io::Error::other("no environment to run in"))?;
         let args = ["-I", "-B"].iter().chain(options).chain(&["-c"]).chain(code_and_args).map(OsString::from).collect();
-        self.run(Confined { offline: true, ..self.confined(python, args, place) }, place, log).await
+        let layer = self.layer.clone();
+        self.run(Confined { offline: true, layer, ..self.confined(python, args, place) }, place, log).await
     }
 
     /// Runs a command of the shell's that runs code of packages.
@@ -167,23 +170,18 @@ impl Steps<'_> {
         self.index.files.iter().map(PathBuf::as_path).chain(place.reads).for_each(|path| see(path, false));
         place.writes.iter().copied().chain(place.cache).chain([place.work]).for_each(|path| see(path, true));
         Confined {
-            program,
             args,
             env: self.env(place),
             folder: place.work.to_path_buf(),
             sees,
             hides: vec![self.root.to_path_buf()],
-            user: self.user,
-            cpu_seconds: None,
-            memory_bytes: None,
-            data_bytes: None,
-            joins: Vec::new(),
-            offline: false,
+            ..Confined::of(program, self.user)
         }
     }
 
-    /// With the variables of this build, over which ours win.
+    /// With the variables of this build, over which ours win, and its system packages.
     fn given(&self, mut confined: Confined) -> Confined {
+        confined.layer = self.layer.clone();
         let given = self.given.iter().map(|(name, value)| (name.into(), value.into()));
         confined.env.splice(..0, given);
         confined
@@ -207,7 +205,19 @@ impl Steps<'_> {
         env
     }
 
-    async fn run(&self, mut confined: Confined, place: &Place<'_>, log: Log<'_>) -> Result<Done, BuildError> {
+    async fn run(&self, confined: Confined, place: &Place<'_>, log: Log<'_>) -> Result<Done, BuildError> {
+        let folders = place.fills.into_iter().chain([place.work]).map(Path::to_path_buf).collect();
+        self.run_counted(confined, folders, place.builds_in, log).await
+    }
+
+    /// Runs a program within the limits of the build, to whose size these folders count, and what a cache grows by.
+    pub async fn run_counted(
+        &self,
+        mut confined: Confined,
+        folders: Vec<PathBuf>,
+        cache: Option<&Path>,
+        log: Log<'_>,
+    ) -> Result<Done, BuildError> {
         let held = self.limits.hold();
         confined.joins = held.joins();
         if !held.is_group() {
@@ -217,12 +227,11 @@ impl Steps<'_> {
         let cancel = self.cancel.child_token();
         let limits = Run { time, cancel: &cancel, most_output: MOST_LOCK, log };
         let program = confined.program.clone();
-        let folders: Vec<PathBuf> = place.fills.into_iter().chain([place.work]).map(Path::to_path_buf).collect();
         let running = run(confined, &limits);
         tokio::pin!(running);
         let ended = tokio::select! {
             ended = &mut running => ended,
-            sentence = self.limits.outgrown(&folders, place.builds_in) => {
+            sentence = self.limits.outgrown(&folders, cache) => {
                 cancel.cancel();
                 // Its processes have ended when this has.
                 let _ = running.await;

@@ -11,7 +11,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{BuildError, BuildUser, Builder, Environment, Given, Limits, Settings, Spec};
+use super::{BuildError, BuildUser, Builder, Environment, Given, Limits, Settings, Spec, SystemPackages};
 use crate::{
     cgroup::Cgroups,
     interpreters::{self, Interpreter},
@@ -62,6 +62,7 @@ impl Bench {
             time_limit,
             limits: limits(),
             cache_size: 0,
+            system: SystemPackages::never(),
         };
         Self {
             builder: Builder::open(settings).unwrap(),
@@ -94,6 +95,7 @@ impl Bench {
             scope: "tests",
             refresh: false,
             given: &self.given,
+            apt: &[],
         }
     }
 

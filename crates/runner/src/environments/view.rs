@@ -10,7 +10,11 @@ use std::{
     ptr,
 };
 
-use super::confined::{Seen, c_string, check};
+use super::{
+    confined::{Seen, c_string, check},
+    system::mounted_below,
+};
+use crate::init::mounts::lower_folders;
 
 /// Covered for every program, where they exist.
 const PRIVATE: [&str; 4] = ["/root", "/home", "/run", "/var/run"];
@@ -20,9 +24,19 @@ const MOST_PATHS: usize = 64;
 
 /// A plan of mounts, carried out by the child in a mount namespace of its own.
 pub(super) struct View {
+    layers: Vec<Layered>,
     covers: Vec<Cover>,
     paths: Vec<Back>,
 }
+
+/// A folder of the host with one of system packages over it.
+struct Layered {
+    path: CString,
+    options: CString,
+}
+
+/// Folders of system packages that programs see over the host's.
+const LAYERED: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "etc"];
 
 /// A folder to be covered by an empty one.
 struct Cover {
@@ -41,7 +55,7 @@ struct Back {
 
 impl View {
     /// Plans a view in which of the covered folders only `sees` is left.
-    pub fn plan(sees: &[Seen], hides: &[PathBuf]) -> io::Result<Self> {
+    pub fn plan(sees: &[Seen], hides: &[PathBuf], layer: Option<&Path>) -> io::Result<Self> {
         let mut seen = Vec::new();
         let resolver = Seen { path: PathBuf::from("/etc/resolv.conf"), writable: false };
         for Seen { path, writable } in sees.iter().chain([&resolver]) {
@@ -66,12 +80,14 @@ impl View {
                 parents: parents.into_iter().rev().collect(),
             });
         }
+        let temporary = |path: &Path| TEMPORARY.iter().any(|temporary| path == Path::new(temporary));
+        let covers = covers.iter().map(|path| Ok(Cover { path: c_string(path)?, writable: temporary(path) }));
+        let (layers, below) = layer.map_or(Ok((Vec::new(), Vec::new())), layers)?;
+        paths.extend(below);
         if paths.len() > MOST_PATHS {
             return Err(io::Error::other("a confined program needs too many paths"));
         }
-        let temporary = |path: &Path| TEMPORARY.iter().any(|temporary| path == Path::new(temporary));
-        let covers = covers.iter().map(|path| Ok(Cover { path: c_string(path)?, writable: temporary(path) }));
-        Ok(Self { covers: covers.collect::<io::Result<_>>()?, paths })
+        Ok(Self { layers, covers: covers.collect::<io::Result<_>>()?, paths })
     }
 
     /// Carries out the plan. Runs between fork and exec: makes system calls and allocates nothing.
@@ -83,6 +99,10 @@ impl View {
             for (back, handle) in self.paths.iter().zip(&mut handles) {
                 *handle = libc::open(back.path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC);
                 check(*handle)?;
+            }
+            for layered in &self.layers {
+                let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV;
+                mount(Some(c"overlay"), &layered.path, Some(c"overlay"), flags, Some(&layered.options))?;
             }
             for cover in &self.covers {
                 let options = if cover.writable { c"mode=1777,size=256m" } else { c"mode=0755,size=1m" };
@@ -103,6 +123,26 @@ impl View {
         }
         Ok(())
     }
+}
+
+/// The folders of a layer over those of the host, and what is mounted below these, which has to be put back.
+fn layers(layer: &Path) -> io::Result<(Vec<Layered>, Vec<Back>)> {
+    let (mut layers, mut below) = (Vec::new(), Vec::new());
+    for name in LAYERED {
+        let (over, path) = (layer.join(name), Path::new("/").join(name));
+        if !over.is_dir() || !path.is_dir() || path.is_symlink() {
+            continue;
+        }
+        let texts = [&over, &path].map(|path| path.to_string_lossy().into_owned());
+        let options = CString::new(lower_folders(&texts)).map_err(|_| io::ErrorKind::InvalidInput)?;
+        for inner in mounted_below(&texts[1]) {
+            let inner = PathBuf::from(inner);
+            let path = c_string(&inner)?;
+            below.push(Back { path, folder: inner.is_dir(), writable: false, parents: Vec::new() });
+        }
+        layers.push(Layered { path: c_string(&path)?, options });
+    }
+    Ok((layers, below))
 }
 
 /// Drops the paths that an outer one shows already, in the same way. Each path is a mount of its own, and files cannot be

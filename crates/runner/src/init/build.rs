@@ -30,7 +30,7 @@ pub(super) fn all(plan: &Plan, translation: Option<&Translation>) -> Result<(), 
     nix::unistd::chdir(plan.folder.as_str()).map_err(|e| format!("the folder {} cannot be entered: {e}", plan.folder))
 }
 
-fn root_at(root: &Path, plan: &Plan, translation: Option<&Translation>) -> Result<(), String> {
+pub(super) fn root_at(root: &Path, plan: &Plan, translation: Option<&Translation>) -> Result<(), String> {
     mounts::make_private().map_err(|e| format!("mounts cannot be kept private: {e}"))?;
     mounts::memory(root, 0o755, ROOT_BYTES).map_err(|e| format!("no folder in memory for the root: {e}"))?;
     let _ = nix::unistd::sethostname("instance");
@@ -81,6 +81,11 @@ fn take(root: &Path, step: &Step, plan: &Plan, translation: Option<&Translation>
             let mine = translation.filter(|of| owned::mount(Path::new(lower), Path::new(view), of).is_ok());
             Ok(mounts::overlay(&at, if mine.is_some() { view } else { lower }, upper, work)?)
         }
+        Step::Layers { at, lowers } => {
+            let at = place(at);
+            mounts::folder(&at, 0o755)?;
+            Ok(mounts::layers(&at, lowers)?)
+        }
         Step::Copy { from, to } => copy::tree(Path::new(from), Path::new(to), plan.ids),
     }
 }
@@ -116,6 +121,7 @@ fn named(step: &Step) -> &str {
         | Step::Device { at, .. }
         | Step::Memory { at, .. }
         | Step::Proc { at }
+        | Step::Layers { at, .. }
         | Step::Overlay { at, .. } => at,
         Step::Copy { from, .. } => from,
     }

@@ -83,10 +83,19 @@ pub(crate) struct Filters([BpfProgram; 2]);
 impl Filters {
     /// Builds them; fails on processors that seccomp filters are not written for.
     pub(crate) fn build() -> Result<Self, String> {
+        Self::with(&[libc::NETLINK_ROUTE])
+    }
+
+    /// The same for those who install system packages: programs that add users ask for the kernel's audit.
+    pub(crate) fn of_installers() -> Result<Self, String> {
+        Self::with(&[libc::NETLINK_ROUTE, libc::NETLINK_AUDIT])
+    }
+
+    fn with(tables: &[i32]) -> Result<Self, String> {
         let said = |e: BackendError| format!("the filter of system calls cannot be built: {e}");
         let mut refused: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
         more_of_this_processor(&mut refused);
-        some_arguments(&mut refused).map_err(said)?;
+        some_arguments(&mut refused, tables).map_err(said)?;
         let unknown = UNKNOWN.iter().map(|call| (*call, Vec::new())).collect();
         let not_permitted = program(refused, libc::EPERM).map_err(said)?;
         Ok(Self([not_permitted, program(unknown, libc::ENOSYS).map_err(said)?]))
@@ -128,7 +137,7 @@ fn more_of_this_processor(rules: &mut Rules) {
 }
 
 /// Calls that are refused with some arguments.
-fn some_arguments(rules: &mut Rules) -> Result<(), BackendError> {
+fn some_arguments(rules: &mut Rules, tables: &[i32]) -> Result<(), BackendError> {
     let namespaces = [
         libc::CLONE_NEWNS,
         libc::CLONE_NEWCGROUP,
@@ -147,22 +156,24 @@ fn some_arguments(rules: &mut Rules) -> Result<(), BackendError> {
     // A terminal of somebody else is written to.
     let terminal = |request: u64| SeccompRule::new(vec![SeccompCondition::new(1, Dword, Eq, request)?]);
     rules.insert(libc::SYS_ioctl, vec![terminal(libc::TIOCSTI)?, terminal(TIOCLINUX)?]);
-    rules.insert(libc::SYS_socket, sockets()?);
+    rules.insert(libc::SYS_socket, sockets(tables)?);
     Ok(())
 }
 
-/// Sockets of other families than these three and the kernel's routing tables; raw ones.
-fn sockets() -> Result<Vec<SeccompRule>, BackendError> {
+/// Sockets of other families than these three and these tables of the kernel; raw ones.
+fn sockets(tables: &[i32]) -> Result<Vec<SeccompRule>, BackendError> {
     let (local, four, six, kernel) = (libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK);
     let families = [local, four, six, kernel].map(|family| argument(0, Ne, family));
     let raw = |kind: i32| -> Result<_, BackendError> {
         SeccompRule::new(vec![argument(0, Ne, kernel)?, argument(1, MaskedEq(0xf), kind)?])
     };
+    let others = tables.iter().map(|table| argument(2, Ne, *table));
+    let others: Vec<_> = [argument(0, Eq, kernel)].into_iter().chain(others).collect::<Result<_, _>>()?;
     Ok(vec![
         SeccompRule::new(families.into_iter().collect::<Result<_, _>>()?)?,
         raw(libc::SOCK_RAW)?,
         raw(SOCK_PACKET)?,
-        SeccompRule::new(vec![argument(0, Eq, kernel)?, argument(2, Ne, libc::NETLINK_ROUTE)?])?,
+        SeccompRule::new(others)?,
     ])
 }
 

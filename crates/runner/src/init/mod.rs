@@ -8,7 +8,8 @@ pub(crate) mod calls;
 mod confinement;
 mod copy;
 mod descendants;
-mod mounts;
+pub(crate) mod install;
+pub(crate) mod mounts;
 mod namespaces;
 mod network;
 pub(crate) mod orders;
@@ -37,19 +38,20 @@ use wire::Inbox;
 /// The hidden first argument that makes our program the first process of an instance.
 pub const ARGUMENT: &str = "instance-init";
 
-/// Becomes the first process of an instance if the arguments ask for it, and then never returns. To be called first in
+/// Becomes the first process of an instance, or installs system packages, if the arguments ask for it, and then never returns. To be called first in
 /// `main`, before any thread exists.
 pub fn run_init_if_asked() {
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT) {
-        let status = match run() {
-            Ok(()) => 0,
-            Err(e) => {
-                eprintln!("modelyard {ARGUMENT}: {e}");
-                1
-            }
-        };
-        std::process::exit(status);
-    }
+    let asked = std::env::args_os().nth(1);
+    let done = match asked.as_deref().and_then(std::ffi::OsStr::to_str) {
+        Some(ARGUMENT) => run().map(|()| 0),
+        Some(install::ARGUMENT) => install::run(),
+        _ => return,
+    };
+    let status = done.unwrap_or_else(|e| {
+        eprintln!("modelyard: {e}");
+        1
+    });
+    std::process::exit(status);
 }
 
 /// The control socket of an instance's first process.

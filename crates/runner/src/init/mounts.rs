@@ -41,7 +41,6 @@ pub(super) fn proc(at: &Path) -> Result<(), Errno> {
 
 /// A folder whose changes land in another one.
 pub(super) fn overlay(at: &Path, lower: &str, upper: &str, work: &str) -> Result<(), Errno> {
-    let escaped = |path: &str| path.replace('\\', "\\\\").replace(',', "\\,").replace(':', "\\:");
     let base = format!("lowerdir={},upperdir={},workdir={}", escaped(lower), escaped(upper), escaped(work));
     // `volatile` spares the host a sync of the whole file system when the instance ends; `userxattr` is needed in a user
     // namespace. What the kernel does not know is left out.
@@ -55,6 +54,28 @@ pub(super) fn overlay(at: &Path, lower: &str, upper: &str, work: &str) -> Result
         }
     }
     Err(last)
+}
+
+/// Folders over each other, the uppermost first.
+pub(super) fn layers(at: &Path, lowers: &[String]) -> Result<(), Errno> {
+    let options = lower_folders(lowers);
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_RDONLY;
+    mount(Some("overlay"), at, Some("overlay"), flags, Some(options.as_str()))
+}
+
+/// The option of an overlay for the folders below, the uppermost first.
+pub(crate) fn lower_folders(lowers: &[String]) -> String {
+    let lowers: Vec<String> = lowers.iter().map(|lower| escaped(lower)).collect();
+    format!("lowerdir={}", lowers.join(":"))
+}
+
+fn escaped(path: &str) -> String {
+    path.replace('\\', "\\\\").replace(',', "\\,").replace(':', "\\:")
+}
+
+/// Takes the rights to write away from a mount.
+pub(super) fn make_read_only(at: &Path) -> Result<(), Errno> {
+    restrict(at, true, true)
 }
 
 /// Makes the folder the root, and forgets the old one.

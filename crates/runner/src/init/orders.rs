@@ -165,6 +165,8 @@ pub(crate) enum Step {
     Proc { at: String },
     /// A folder whose changes land elsewhere. `view` is an empty folder of the server, for a view of `lower` as the workers' own.
     Overlay { at: String, lower: String, view: String, upper: String, work: String },
+    /// Folders of the server over each other, the uppermost first; read-only.
+    Layers { at: String, lowers: Vec<String> },
     /// A copy of a folder, belonging to the workers. Both are paths of the server.
     Copy { from: String, to: String },
 }

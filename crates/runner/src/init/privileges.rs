@@ -69,7 +69,28 @@ fn clear_bounding_set() {
     }
 }
 
+/// What scripts of system packages need to lay out files and add users, and no more of what root may do: to change owners and
+/// modes, to pass over modes, to signal, and to become other users.
+const OF_INSTALLERS: [u32; 7] = [0, 1, 3, 4, 5, 6, 7];
+
+/// Keeps only the rights of an installer, for this process and all that it starts.
+pub(super) fn keep_those_of_installers() -> io::Result<()> {
+    prctl::set_no_new_privs()?;
+    for capability in (0..64).filter(|it| !OF_INSTALLERS.contains(it)) {
+        // SAFETY: takes numbers only.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } != 0 {
+            break;
+        }
+    }
+    set_capabilities(OF_INSTALLERS.iter().fold(0, |all, capability| all | (1 << capability)))
+}
+
 fn clear_capabilities() -> io::Result<()> {
+    set_capabilities(0)
+}
+
+/// Sets the effective and permitted capabilities of this process; all of them are among the first 32.
+fn set_capabilities(kept: u32) -> io::Result<()> {
     #[repr(C)]
     struct Head {
         version: u32,
@@ -77,8 +98,9 @@ fn clear_capabilities() -> io::Result<()> {
     }
     // _LINUX_CAPABILITY_VERSION_3, for this process.
     let head = Head { version: 0x2008_0522, pid: 0 };
-    let nothing = [0u32; 6];
+    // Effective, permitted, inheritable; then the same for the second 32.
+    let sets = [kept, kept, 0, 0, 0, 0];
     // SAFETY: the struct and the six words are what the kernel reads for version 3.
-    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw const head, nothing.as_ptr()) })?;
+    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw const head, sets.as_ptr()) })?;
     Ok(())
 }

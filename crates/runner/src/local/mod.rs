@@ -16,7 +16,7 @@ mod worker;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -103,6 +103,12 @@ impl LocalRunner {
     #[must_use]
     pub fn reach(&self) -> &Reach {
         &self.shared.network.reach
+    }
+
+    /// The program that instances are started with.
+    #[must_use]
+    pub fn launcher(&self) -> &Path {
+        &self.shared.settings.launcher
     }
 
     /// The cgroups of this installation, for others who run programs of users.

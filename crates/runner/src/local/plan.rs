@@ -34,6 +34,9 @@ pub(super) fn check(spec: &InstanceSpec) -> Result<(), StartError> {
             return refuse(format!("The path {} cannot be shown to an instance", folder.display()));
         }
     }
+    if spec.system.as_ref().is_some_and(|layer| !layer.is_dir()) {
+        return refuse("The system packages of the environment are gone; rebuild it".into());
+    }
     match spec.env.iter().find(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')) {
         Some((name, _)) => refuse(format!("The environment variable {name:?} cannot be passed on")),
         None => Ok(()),
@@ -45,6 +48,9 @@ pub(super) fn prepare(shared: &Shared, spec: &InstanceSpec, slot: u32) -> io::Re
     let means = shared.walls.means;
     let own = shared.uid(slot).map(|uid| Ids { uid, gid: uid });
     // What may be refused comes before anything is made.
+    if spec.system.is_some() && !(means.namespaces && means.overlay && means.root) {
+        return Err(io::Error::other("this server cannot show system packages to instances as it is run now"));
+    }
     let network = shared.network.own(spec.egress, slot).map_err(io::Error::other)?;
     let scratch = shared.scratch_of(spec);
     folders(&scratch, own)?;
@@ -74,6 +80,7 @@ pub(super) fn prepare(shared: &Shared, spec: &InstanceSpec, slot: u32) -> io::Re
             ids: own.unwrap_or_else(ourselves),
             shared_bytes: spec.limits.memory_bytes / 2,
             resolver: network.as_ref().map(|own| own.resolver.as_str()),
+            system: spec.system.as_deref(),
         };
         plan.steps = shared.host.steps(&inside);
         plan.reach = means.landlock.then(|| root::reach_inside(means.proc));

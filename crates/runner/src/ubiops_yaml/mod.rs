@@ -38,8 +38,8 @@ pub struct UbiopsYaml {
 pub struct Apt {
     /// The line that the wish stands in.
     pub line: usize,
-    /// Names of packages; at least one.
-    pub packages: Vec<String>,
+    /// Names of packages, each with `=version` or `:architecture` if wanted; at least one.
+    pub packages: Vec<Lined>,
     /// Keys that sources are signed with.
     pub keys: Origins,
     /// Lists of packages beside those of the distribution.
@@ -50,9 +50,18 @@ pub struct Apt {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origins {
     /// Addresses to fetch them from.
-    pub urls: Vec<String>,
+    pub urls: Vec<Lined>,
     /// Their text.
-    pub items: Vec<String>,
+    pub items: Vec<Lined>,
+}
+
+/// A text of the file, and the line it stands in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lined {
+    /// The text.
+    pub text: String,
+    /// The line.
+    pub line: usize,
 }
 
 /// Reads the file; the sentence names the line and what to do.
@@ -148,9 +157,9 @@ fn apt(line: usize, item: Item) -> Result<Apt, Refused> {
     Ok(apt)
 }
 
-fn packages(item: Item) -> Result<Vec<String>, Refused> {
+fn packages(item: Item) -> Result<Vec<Lined>, Refused> {
     let mut all = Vec::new();
-    for (text, line) in texts(item, "apt.packages", "- name-of-a-package")? {
+    for Lined { text, line } in lined(item, "apt.packages", "- name-of-a-package")? {
         let (name, version) = text.split_once('=').unwrap_or((&text, "0"));
         let name_letter =
             |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || b"+-.:".contains(&letter);
@@ -159,7 +168,7 @@ fn packages(item: Item) -> Result<Vec<String>, Refused> {
         if !begins || !name.bytes().all(name_letter) || version.is_empty() || !version.bytes().all(version_letter) {
             return Err((line, format!("'{}' is no name of a system package", cut(&text))));
         }
-        all.push(text);
+        all.push(Lined { text, line });
     }
     Ok(all)
 }
@@ -169,16 +178,16 @@ fn origins(item: Item, of: &str) -> Result<Origins, Refused> {
     for (name, line, item) in map(item, of, "urls: or items:")? {
         match name.as_str() {
             "urls" => {
-                for (url, line) in texts(item, &format!("{of}.urls"), "- https://…")? {
-                    let address = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+                all.urls = lined(item, &format!("{of}.urls"), "- https://…")?;
+                for Lined { text, line } in &all.urls {
+                    let address = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
                     if address.is_none_or(|address| address.is_empty() || address.contains(char::is_whitespace)) {
-                        return Err((line, format!("'{}' is no http: or https: address", cut(&url))));
+                        return Err((*line, format!("'{}' is no http: or https: address", cut(text))));
                     }
-                    all.urls.push(url);
                 }
             }
             "items" => {
-                all.items = texts(item, &format!("{of}.items"), "- …")?.into_iter().map(|(text, _)| text).collect();
+                all.items = lined(item, &format!("{of}.items"), "- …")?;
             }
             _ => return Err(unknown(line, &name, "urls and items")),
         }
@@ -191,6 +200,10 @@ fn map(item: Item, of: &str, form: &str) -> Result<Vec<(String, usize, Item)>, R
         Kind::Map(entries) => Ok(entries),
         _ => Err((item.line, format!("{of} is not a list of keys; write {form} with what belongs to it"))),
     }
+}
+
+fn lined(item: Item, of: &str, form: &str) -> Result<Vec<Lined>, Refused> {
+    Ok(texts(item, of, form)?.into_iter().map(|(text, line)| Lined { text, line }).collect())
 }
 
 fn texts(item: Item, of: &str, form: &str) -> Result<Vec<(String, usize)>, Refused> {

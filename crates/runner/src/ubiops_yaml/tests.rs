@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{Apt, Origins, UbiopsYaml, filled_in, parse, unset};
+use super::{Apt, Lined, Origins, UbiopsYaml, filled_in, parse, unset};
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn lined(text: &str, line: usize) -> Lined {
+    Lined { text: text.to_owned(), line }
 }
 
 #[test]
@@ -32,9 +36,9 @@ apt:
 ";
     let apt = Apt {
         line: 6,
-        packages: ["ffmpeg", "libgl1:amd64", "nginx=1.18.0-0ubuntu1~a*"].map(str::to_owned).to_vec(),
-        keys: Origins { urls: vec!["https://example.org/key.asc".into()], items: vec!["a key".into()] },
-        sources: Origins { urls: vec![], items: vec!["deb https://example.org/apt stable main".into()] },
+        packages: vec![lined("ffmpeg", 12), lined("libgl1:amd64", 13), lined("nginx=1.18.0-0ubuntu1~a*", 14)],
+        keys: Origins { urls: vec![lined("https://example.org/key.asc", 9)], items: vec![lined("a key", 10)] },
+        sources: Origins { urls: vec![], items: vec![lined("deb https://example.org/apt stable main", 17)] },
     };
     let variables = pairs(&[("MODE", "fast"), ("QUOTED", "a = b: c"), ("_EMPTY", "")]);
     assert_eq!(parse(text), Ok(UbiopsYaml { variables, apt: Some(apt) }));

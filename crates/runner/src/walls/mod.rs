@@ -109,6 +109,24 @@ impl Walls {
         self
     }
 
+    /// What this host lacks to install system packages, and to show them to instances; nothing when it has all.
+    #[must_use]
+    pub fn missing_for_system_packages(&self) -> Option<String> {
+        let Means { root, namespaces, overlay, .. } = self.means;
+        if !root {
+            return Some("it does not run as root".to_owned());
+        }
+        let lacks = |name: &str| {
+            let wall = self.list.iter().find(|wall| wall.name == name)?;
+            Some(format!("it lacks the wall {name} ({})", wall.detail))
+        };
+        match (namespaces, overlay) {
+            (true, true) => None,
+            (true, false) => lacks("overlay"),
+            (false, _) => lacks("mount namespace"),
+        }
+    }
+
     /// The sentence that refuses to run user code below a level.
     #[must_use]
     pub fn refusal(&self, required: u8) -> String {

@@ -1,13 +1,15 @@
 //! The root an instance sees: the host's programs and libraries, the interpreter, its environment, its package, and of the
 //! rest nothing.
 
+mod system;
+
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use crate::init::orders::{Ids, Reach, Step};
 
 /// Folders that hold programs and libraries; on most hosts all but the first are links into it.
-const PROGRAMS: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];
+pub(crate) const PROGRAMS: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];
 
 /// What programs read of the host's configuration. Nothing in it is secret.
 const CONFIGURATION: [&str; 19] = [
@@ -67,6 +69,8 @@ pub(crate) struct Inside<'a> {
     pub shared_bytes: u64,
     /// Its configuration of the resolver; the host's when absent.
     pub resolver: Option<&'a str>,
+    /// The folder of the system packages that it sees over the host's programs and configuration.
+    pub system: Option<&'a Path>,
 }
 
 impl Host {
@@ -123,7 +127,10 @@ impl Host {
 
     /// The steps to an instance's root.
     pub(crate) fn steps(&self, inside: &Inside<'_>) -> Vec<Step> {
-        let mut steps = self.steps.clone();
+        let mut steps = match inside.system {
+            Some(layer) => system::over(&self.steps, layer),
+            None => self.steps.clone(),
+        };
         let scratch = |name: &str| format!("{}/{name}", inside.scratch);
         steps.extend(names(inside.ids));
         match inside.resolver {
@@ -166,7 +173,7 @@ pub(crate) fn reach_inside(proc: bool) -> Reach {
 }
 
 /// A place of the host as instances see it: a link into the programs as a link, all else as it is. Nothing where nothing is.
-fn seen(at: &str) -> Option<Step> {
+pub(crate) fn seen(at: &str) -> Option<Step> {
     let real = fs::canonicalize(at).ok()?;
     let link = fs::read_link(at).ok().filter(|_| real.starts_with("/usr"));
     Some(match link {

@@ -151,6 +151,7 @@ impl Bench {
             language: Language::Python,
             program: python,
             readable,
+            system: None,
             package: self.package(code),
             env: vec![("OF_THE_USER".into(), "yes".into())],
             load: Load {

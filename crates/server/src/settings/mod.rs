@@ -95,6 +95,9 @@ settings! {
     build_memory: Size = "8 GB";
     /// The most that the caches of packages may hold; those unused for longest are emptied first.
     build_cache_size: Size = "20 GB";
+    /// Install the system packages (apt) that environments ask for, over the host's. Scripts of packages run as root then, with
+    /// few of its rights; needs a server that is root.
+    build_apt: bool = "false";
     /// How many environments are built at once.
     builds_at_once: u32 = "2";
     /// The least walls that user code runs in: 3, 2, or 1 for a plain process, which needs `unsafe_run` too.

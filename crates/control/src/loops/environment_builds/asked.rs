@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use modelyard_runner::environments::r::RFile;
 use modelyard_runner::environments::{Given, Log};
-use modelyard_runner::ubiops_yaml::{self, UbiopsYaml, filled_in, unset};
+use modelyard_runner::ubiops_yaml::{self, Apt, UbiopsYaml, filled_in, unset};
 use modelyard_store::EnvironmentRevision;
 use modelyard_types::language::{InterpreterKey, Language};
 
@@ -18,17 +18,19 @@ pub(super) struct Asked {
     pub r: Vec<RFile>,
     /// The variables of `ubiops.yaml`: of those of one name the last counts.
     variables: Vec<(String, String)>,
+    /// The system packages that are asked for, by the environment below and by its own file.
+    pub apt: Vec<Apt>,
 }
 
 impl Asked {
-    /// Reads the files; refuses those that are not understood, and what cannot be given.
+    /// Reads the files; refuses those that are not understood.
     pub(super) fn of(target: &Target, log: Log<'_>) -> Result<Self, String> {
         let mut own = UbiopsYaml::default();
         let language = InterpreterKey::of(&target.environment.interpreter).language;
         for file in target.made_of.dependency_files.iter().flatten() {
             match file.name.as_str() {
                 "environment.yaml" => log("The file environment.yaml is passed over"),
-                "ubiops.yaml" => own = read(&file.content)?,
+                "ubiops.yaml" => own = ubiops_yaml::parse(&file.content)?,
                 name => check_language(name, language)?,
             }
         }
@@ -36,14 +38,22 @@ impl Asked {
         check_any(&target.made_of, language)?;
         let requirements = target.made_of.requirements.clone();
         match &target.below {
-            Below::Base => Ok(Self { requirements, r: r.into_iter().collect(), variables: own.variables }),
-            Below::Build(_, below) => Ok(Self {
-                r: r_of(below)?.into_iter().chain(r).collect(),
-                // Own lines first, so that what is told of a line names it as its writer knows it.
-                requirements: format!("{requirements}\n{}", below.requirements),
-                variables: [below.ubiops_yaml().map(read).transpose()?.unwrap_or_default().variables, own.variables]
-                    .concat(),
+            Below::Base => Ok(Self {
+                requirements,
+                r: r.into_iter().collect(),
+                variables: own.variables,
+                apt: own.apt.into_iter().collect(),
             }),
+            Below::Build(_, below) => {
+                let file = below.ubiops_yaml().map(ubiops_yaml::parse).transpose()?.unwrap_or_default();
+                Ok(Self {
+                    r: r_of(below)?.into_iter().chain(r).collect(),
+                    // Own lines first, so that what is told of a line names it as its writer knows it.
+                    requirements: format!("{requirements}\n{}", below.requirements),
+                    variables: [file.variables, own.variables].concat(),
+                    apt: file.apt.into_iter().chain(own.apt).collect(),
+                })
+            }
             Below::NotAvailable(name) => Err(format!("Environment '{name}' is not available")),
         }
     }
@@ -100,18 +110,4 @@ fn check_any(made_of: &EnvironmentRevision, language: Language) -> Result<(), St
 /// The file for R among those of an environment.
 fn r_of(made_of: &EnvironmentRevision) -> Result<Option<RFile>, String> {
     RFile::among(made_of.dependency_files.iter().flatten().map(|file| (file.name.as_str(), file.content.as_str())))
-}
-
-/// Reads a `ubiops.yaml`, and refuses what cannot be given.
-fn read(content: &str) -> Result<UbiopsYaml, String> {
-    let file = ubiops_yaml::parse(content)?;
-    match &file.apt {
-        None => Ok(file),
-        Some(apt) => Err(format!(
-            "ubiops.yaml line {}: this server does not install system packages (apt); remove apt, and ask the operator for \
-             the packages {}",
-            apt.line,
-            apt.packages.join(", ")
-        )),
-    }
 }

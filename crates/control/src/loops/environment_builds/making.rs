@@ -6,6 +6,7 @@ use std::time::Duration;
 use modelyard_runner::environments::r::{RFile, RSpec};
 use modelyard_runner::environments::{BuildError, Builder, Given, Log, Spec};
 use modelyard_runner::interpreters::Interpreter;
+use modelyard_runner::ubiops_yaml::Apt;
 use modelyard_store::EnvironmentBuild;
 use modelyard_store::logs::Level;
 use modelyard_types::language::Language;
@@ -71,6 +72,7 @@ struct Prepared {
     r: Vec<RFile>,
     scope: String,
     given: Given,
+    apt: Vec<Apt>,
 }
 
 impl Prepared {
@@ -82,6 +84,7 @@ impl Prepared {
             scope: &self.scope,
             refresh: build.build_trigger == REBUILD,
             given: &self.given,
+            apt: &self.apt,
         }
     }
 
@@ -92,6 +95,7 @@ impl Prepared {
             scope: &self.scope,
             refresh: build.build_trigger == REBUILD,
             given: &self.given,
+            apt: &self.apt,
         }
     }
 }
@@ -123,5 +127,6 @@ async fn prepare(
         r: asked.r,
         scope: target.organization.to_string(),
         given,
+        apt: asked.apt,
     })
 }

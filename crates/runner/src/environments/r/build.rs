@@ -11,10 +11,11 @@ use super::{
         digest, doctor, environment,
         shelf::{self, Record, Shelf},
         steps::{Place, Steps},
+        system::Layer,
     },
     RFile, library_in,
 };
-use crate::interpreters::Interpreter;
+use crate::{interpreters::Interpreter, ubiops_yaml::Apt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,8 @@ pub struct RSpec<'a> {
     pub refresh: bool,
     /// What the code of packages finds in its environment.
     pub given: &'a Given,
+    /// The system packages that are asked for: by the environment below, then by its own file.
+    pub apt: &'a [Apt],
 }
 
 impl Builder {
@@ -55,6 +58,7 @@ impl Builder {
             options: &[],
             interpreter: spec.interpreter,
             given: &spec.given.env,
+            layer: None,
             user: settings.user,
             root: self.shelf.root(),
             deadline: Instant::now() + settings.time_limit,
@@ -62,8 +66,14 @@ impl Builder {
             limits: &settings.limits,
             cancel,
         };
-        let build = RBuild { shelf: &self.shelf, steps, spec, repository: &settings.r_repository, log };
-        build.run().await.map_err(|error| self.told(error))
+        let built = async {
+            let system = self.asking(&steps, spec.apt, spec.scope, spec.refresh, log).layer().await?;
+            let layer = system.as_ref().map(|layer| layer.path.clone());
+            let steps = Steps { layer, ..steps.clone() };
+            let build = RBuild { shelf: &self.shelf, steps, spec, system, repository: &settings.r_repository, log };
+            build.run().await
+        };
+        built.await.map_err(|error| self.told(error))
     }
 }
 
@@ -72,6 +82,8 @@ struct RBuild<'a> {
     shelf: &'a Arc<Shelf>,
     steps: Steps<'a>,
     spec: &'a RSpec<'a>,
+    /// The system packages under the library.
+    system: Option<Layer>,
     repository: &'a str,
     log: Log<'a>,
 }
@@ -100,7 +112,9 @@ impl RBuild<'_> {
         let (r, spec) = (self.spec.interpreter, self.spec);
         let files: Vec<&str> = spec.files.iter().flat_map(|file| [file.name, file.content.as_str()]).collect();
         let (home, files) = (r.base_prefix.to_string_lossy(), digest(&files));
-        digest(&[BUILDER, &r.version, &home, &r.platform, self.repository, spec.scope, &spec.given.mark, &files])
+        let system = self.system.as_ref().map_or("no system packages", |layer| &layer.key);
+        let repository = self.repository;
+        digest(&[BUILDER, &r.version, &home, &r.platform, repository, spec.scope, &spec.given.mark, &files, system])
     }
 
     async fn install(&self, key: &str) -> Result<Record, BuildError> {
@@ -150,13 +164,20 @@ impl RBuild<'_> {
 
     async fn checked(&self, key: &str) -> Result<Record, BuildError> {
         let (python, base_prefix) = (self.spec.interpreter.version.clone(), self.spec.interpreter.base_prefix.clone());
-        let size = self.blocking(key, |shelf, key| shelf::size_of(&shelf.environment(key))).await?;
+        let own = self.blocking(key, |shelf, key| shelf::size_of(&shelf.environment(key))).await?;
+        let size = own + self.system.as_ref().map_or(0, |layer| layer.size);
+        let system = self.system.as_ref().map(|layer| layer.key.clone());
         if let Some(sentence) = self.steps.limits.too_large(size) {
             return Err(BuildError::Failed(sentence));
         }
-        let record = Record { python, base_prefix, size, imports: None };
-        let done = self.blocking(key, move |shelf, key| shelf.complete(key, &record).map(|()| record)).await?;
-        Ok(done)
+        let record = Record { python, base_prefix, size, imports: None, system };
+        let completed = self.blocking(key, move |shelf, key| {
+            if let Some(system) = &record.system {
+                shelf.link_system(key, system)?;
+            }
+            shelf.complete(key, &record).map(|()| record)
+        });
+        Ok(completed.await?)
     }
 
     /// Works on the folders outside of the runtime's own threads.
