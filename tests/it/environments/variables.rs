@@ -145,7 +145,7 @@ both! {
     }
 
     async fn what_is_built_from_source_is_shared_within_an_organization(server) {
-        let (_web, requirements) = source_package().await;
+        let (_web, requirements) = source_package("os.environ.get('MODE', '-')").await;
         server.post("/organizations", json!({ "name": "acme", "subscription": "free" })).await.fine();
         server.post("/projects", json!({ "name": "theirs", "organization_name": "acme" })).await.fine();
         let theirs = server.at("/projects/theirs");
