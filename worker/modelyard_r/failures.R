@@ -40,19 +40,18 @@ one_line <- function(call) {
 
 # The calls of user code, outermost first, each with its line where that is known.
 shown_calls <- function(calls, depth) {
-    # Below are ours, down to the `eval` that runs user code and has two frames; above is what R called to get here.
+    head_of <- function(call) if (is.name(call[[1L]])) as.character(call[[1L]]) else ""
+    # Below are ours, down to the `eval` that runs user code and has two frames.
     calls <- calls[-seq_len(min(length(calls), depth))]
-    ours <- match("eval", vapply(calls, function(call) if (is.name(call[[1L]])) as.character(call[[1L]]) else "", ""))
+    ours <- match("eval", vapply(calls, head_of, ""))
     calls <- calls[-seq_len(min(length(calls), ours + 1L))]
-    handlers <- which(vapply(calls, is_handling, NA))
-    if (length(handlers) > 0L) calls <- calls[seq_len(handlers[1L] - 1L)]
+    # Above is our handler, and what R called to get there.
+    calls <- calls[-length(calls)]
+    for (above in c(".handleSimpleError", "stop")) {
+        if (length(calls) > 0L && head_of(calls[[length(calls)]]) == above) calls <- calls[-length(calls)]
+    }
     if (length(calls) > 50L) calls <- c(calls[1:25], list(quote(...)), calls[(length(calls) - 23L):length(calls)])
     vapply(calls, function(call) paste0("  ", line_of(call), one_line(call)), "")
-}
-
-is_handling <- function(call) {
-    is.name(call[[1L]]) && as.character(call[[1L]]) %in% c(".handleSimpleError", "h") ||
-        is.function(call[[1L]]) || identical(call[[1L]], quote(stop))
 }
 
 line_of <- function(call) {

@@ -168,6 +168,18 @@ class Calls(RTest):
         self.assertEqual(levels["Error in g(x): deep"], 1)
         self.assertTrue(any(line.endswith("g(x)") for line in levels), levels)
 
+    def test_the_calls_of_an_error_are_those_of_user_code(self):
+        worker = self.ready_in_r(
+            "f <- function(x) stop(g(x))\ng <- function(x) do.call(h, list(x))\nh <- function(x) log(x)\n"
+            "request <- function(data) f('a')\n"
+        )
+        worker.ask(1, {})
+        calls = [line.strip() for line in worker.lines(1)]
+        self.assertEqual(calls[0], "Error in log(x): non-numeric argument to mathematical function")
+        self.assertEqual(calls[2], "request(input_data)")
+        self.assertEqual(calls[3:5], ["deployment.R line 4: f(\"a\")", "deployment.R line 1: stop(g(x))"])
+        self.assertEqual(len(calls), 8, calls)
+
     def test_captured_output_has_no_messages_in_it(self):
         worker = self.evaluating()
         told = self.evaluated(worker, 1, "capture.output({ message('told'); cat('printed') })")

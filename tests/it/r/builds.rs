@@ -108,10 +108,12 @@ both! {
         });
         let (_, build) = environment(&server, "of-another", &[("renv.lock", &of_another.to_string())]).await;
         assert_eq!(build["status"], "success", "{build}");
+        let alone = json!({ "Packages": { "byteller": { "Package": "byteller", "Version": "2.0", "Source": "Repository" } } }).to_string();
         let unknown = of_another.to_string().replace("\"Repository\":\"OWN\"", "\"Repository\":\"OTHER\"");
         for (at, (lock, sentence)) in [
             (unknown, "renv.lock: package 'third' names the repository 'OTHER', which the file does not define".to_owned()),
             (lock("9.9", "Repository"), format!("renv.lock: package 'teller' 9.9 was not found at {}; the newest there is 1.1", repository.url())),
+            (alone, "renv.lock: package 'teller', which another package needs, is not among its packages".to_owned()),
             (lock("1.0", "GitHub"), "renv.lock: package 'teller' comes from GitHub, and only packages of repositories can be installed; install it in an install_packages.R".to_owned()),
             ("{".to_owned(), "renv.lock is not valid JSON: ".to_owned()),
             ("[]".to_owned(), "renv.lock has no 'Packages'".to_owned()),

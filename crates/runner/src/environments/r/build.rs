@@ -200,12 +200,18 @@ fn sentence(lines: &[String], files: &[RFile]) -> String {
     if !told.ends_with("could not be installed") {
         return told.to_owned();
     }
-    let cause = |line: &&String| {
+    let cause = |line: &String| {
         let line = line.trim_start();
         line.contains(" error: ") || line.starts_with("ERROR: ") || line.starts_with("Error")
     };
-    match lines.iter().find(cause) {
-        Some(cause) => format!("{told}: {}", cause.trim().replace(['\u{2018}', '\u{2019}'], "'")),
+    match lines.iter().position(cause) {
+        Some(at) => {
+            // R goes on in the next line where the call it names is long.
+            let more = lines.get(at + 1).filter(|_| lines[at].trim_end().ends_with(':'));
+            let cause =
+                [Some(&lines[at]), more].into_iter().flatten().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+            format!("{told}: {}", cause.replace(['\u{2018}', '\u{2019}'], "'"))
+        }
         None => format!("{told}; see the log of the build"),
     }
 }
@@ -234,6 +240,10 @@ mod tests {
         assert_eq!(
             told(&["* installing", failed]),
             "install_packages.R line 1: package 'bad' could not be installed; see the log of the build"
+        );
+        assert_eq!(
+            told(&["Error in parse(outFile) : ", "  2:0: unexpected end of input", failed]),
+            "install_packages.R line 1: package 'bad' could not be installed: Error in parse(outFile) : 2:0: unexpected end of input"
         );
         assert_eq!(told(&["modelyard: renv.lock: no"]), "renv.lock: no");
         assert_eq!(told(&["Killed"]), "install_packages.R: R ended before all was installed; see the log of the build");

@@ -25,7 +25,7 @@ local({
         if (grepl("not available", message)) {
             names <- regmatches(message, gregexpr("'[^']+'", message))[[1L]]
             kind <- if (grepl("dependenc", message)) "which another package needs, " else ""
-            return(paste0("package ", names[1L], if (nzchar(kind)) ", " else " ", kind, "was not found at ", where))
+            return(paste0("package ", names[1L], if (nzchar(kind)) ", " else " ", kind, missing))
         }
         if (grepl("had non-zero exit status|installation of one or more packages failed|download of package", message)) {
             name <- regmatches(message, regexpr("'[^']+'", message))
@@ -33,7 +33,7 @@ local({
         }
         NULL
     }
-    where <- repository
+    missing <- paste("was not found at", repository)
 
     guarded <- function(run, place) {
         tryCatch(
@@ -78,13 +78,13 @@ local({
         dir.create(shelf, recursive = TRUE)
         for (package in names(packages)) fetch(name, package, packages[[package]], repositories, shelf)
         tools::write_PACKAGES(shelf, type = "source")
-        where <<- name
+        missing <<- "is not among its packages"
         local <- paste0("file://", file.path(dirname(target), "restored"))
         guarded(function() {
             utils::install.packages(names(packages), lib = target, repos = local, type = "source")
         }, paste0(name, ": "))
         unlink(file.path(dirname(target), "restored"), recursive = TRUE)
-        where <<- repository
+        missing <<- paste("was not found at", repository)
     }
 
     # One package of a lock: from where the lock says, but from the repository of this server in the place of CRAN.
