@@ -17,6 +17,8 @@ use super::report::{Report, TimeRow};
 use super::work::Work;
 use super::{Options, Result, interrupt};
 
+/// What ours does as well, because environments are read-only afterwards.
+const COMPILE: &str = "--compile-bytecode";
 /// How long an installation may take.
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -24,17 +26,21 @@ const LIMIT: Duration = Duration::from_secs(600);
 pub fn cold(options: &Options, binaries: &Binaries) -> Result<Report> {
     let mut report = Report::new("env-cold", Machine::look(binaries.profile));
     let floor = Floor::find(options, binaries)?;
-    let mut row = row("scikit-learn, nothing in a cache");
+    let mut plain = row("scikit-learn, nothing in a cache");
+    let mut compiled = row("the same; the floor compiles, too");
     for round in 1..=options.rounds(3) {
         eprintln!("environments without caches, round {round}");
         let place = Place::new(binaries)?;
-        row.floor_ms.push(floor.install(&place, "first", &requirements())?);
+        plain.floor_ms.push(floor.install(&place, "first", &requirements(), &[])?);
+        compiled.floor_ms.push(floor.install(&Place::new(binaries)?, "first", &requirements(), &[COMPILE])?);
         if !options.floor_only {
             let server = ready(options, binaries)?;
-            row.ours_ms.push(ours(&server, &place, "first", &requirements())?);
+            let took = ours(&server, &place, "first", &requirements())?;
+            plain.ours_ms.push(took);
+            compiled.ours_ms.push(took);
         }
     }
-    report.times.push(row);
+    report.times.extend([plain, compiled]);
     Ok(report)
 }
 
@@ -43,7 +49,7 @@ pub fn warm(options: &Options, binaries: &Binaries) -> Result<Report> {
     let mut report = Report::new("env-warm", Machine::look(binaries.profile));
     let floor = Floor::find(options, binaries)?;
     let place = Place::new(binaries)?;
-    floor.install(&place, "first", &requirements())?;
+    floor.install(&place, "first", &requirements(), &[])?;
     let server = match options.floor_only {
         true => None,
         false => Some(ready(options, binaries)?),
@@ -53,21 +59,25 @@ pub fn warm(options: &Options, binaries: &Binaries) -> Result<Report> {
     }
     let mut same = row("the same requirements again");
     let mut other = row("one more package, all in caches");
+    let mut compiled = row("the same; the floor compiles, too");
     for round in 1..=options.rounds(3).min(9) {
         eprintln!("environments from caches, round {round}");
         let more = format!("{}six==1.{}.0\n", requirements(), 8 + round);
         // Both have seen the package before; the environment is new all the same.
         let small = format!("six==1.{}.0\n", 8 + round);
-        floor.install(&place, &format!("small{round}"), &small)?;
-        same.floor_ms.push(floor.install(&place, &format!("same{round}"), &requirements())?);
-        other.floor_ms.push(floor.install(&place, &format!("more{round}"), &more)?);
+        floor.install(&place, &format!("small{round}"), &small, &[])?;
+        same.floor_ms.push(floor.install(&place, &format!("same{round}"), &requirements(), &[])?);
+        other.floor_ms.push(floor.install(&place, &format!("more{round}"), &more, &[])?);
+        compiled.floor_ms.push(floor.install(&place, &format!("compiled{round}"), &more, &[COMPILE])?);
         if let Some(server) = &server {
             ours(server, &place, &format!("small{round}"), &small)?;
             same.ours_ms.push(ours(server, &place, &format!("same{round}"), &requirements())?);
-            other.ours_ms.push(ours(server, &place, &format!("more{round}"), &more)?);
+            let took = ours(server, &place, &format!("more{round}"), &more)?;
+            other.ours_ms.push(took);
+            compiled.ours_ms.push(took);
         }
     }
-    report.times.extend([same, other]);
+    report.times.extend([same, other, compiled]);
     Ok(report)
 }
 
@@ -125,14 +135,14 @@ impl Floor {
     }
 
     /// `uv venv` and `uv pip install`, with the cache of the place; how many milliseconds it took.
-    fn install(&self, place: &Place, name: &str, requirements: &str) -> Result<f64> {
+    fn install(&self, place: &Place, name: &str, requirements: &str, options: &[&str]) -> Result<f64> {
         interrupt::check()?;
         let (folder, list) = (place.0.path().join(name), place.0.path().join(format!("{name}.txt")));
         fs::write(&list, requirements).map_err(said)?;
         let from = Instant::now();
         output("uv venv", self.uv(place, &["venv"])?.arg("--python").arg(&self.python).arg(&folder), LIMIT)?;
         let mut install = self.uv(place, &["pip", "install", "--quiet", "-r"])?;
-        install.arg(&list).arg("--python").arg(folder.join("bin/python")).args(self.index.arguments());
+        install.arg(&list).arg("--python").arg(folder.join("bin/python")).args(self.index.arguments()).args(options);
         output("uv pip install", &mut install, LIMIT)?;
         Ok(from.elapsed().as_secs_f64() * 1e3)
     }
