@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::time::TimeValLike;
 
 /// The memory that the server may use, in bytes: that of the machine, or less where a cgroup says so.
 pub fn memory() -> u64 {
@@ -26,6 +28,44 @@ pub fn keep_memory_small() {
     let taken = unsafe { nix::libc::mallopt(nix::libc::M_ARENA_MAX, 2) };
     #[cfg(target_env = "gnu")]
     debug_assert_eq!(taken, 1, "the allocator knows this setting");
+}
+
+/// Gives memory back that the C library's allocator keeps, again and again when the server is at rest: what a start or a load
+/// needed for a moment. Never ends.
+pub async fn give_back_memory() {
+    let mut used = processor_time();
+    let mut pause = AFTER_THE_START;
+    loop {
+        tokio::time::sleep(pause).await;
+        let now = processor_time();
+        // It holds up whoever needs memory meanwhile, for some milliseconds: nothing for a busy server.
+        if now.saturating_sub(used) < pause / AT_REST || pause == AFTER_THE_START {
+            trim();
+        }
+        (used, pause) = (now, PAUSE);
+    }
+}
+
+/// The first look, when what the start needed is no longer needed.
+const AFTER_THE_START: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_secs(60);
+/// A server that uses less than this part of a processor is at rest.
+const AT_REST: u32 = 50;
+
+fn trim() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: works on free memory alone, and may be called at any time.
+    unsafe {
+        nix::libc::malloc_trim(0);
+    }
+}
+
+/// What this process has used of processors so far.
+fn processor_time() -> Duration {
+    getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |usage| {
+        let micros = [usage.user_time(), usage.system_time()].iter().map(|time| time.num_microseconds()).sum::<i64>();
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+    })
 }
 
 /// Allows as many open files as the host lets us have: each connection and each worker needs some.
@@ -83,6 +123,22 @@ mod tests {
                 "/sys/fs/cgroup/memory.max",
             ]
         );
+    }
+
+    #[test]
+    fn free_memory_below_some_that_is_kept_is_given_back() {
+        let resident = || {
+            let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+            line.trim().trim_end_matches(" kB").parse::<usize>().unwrap_or_default() << 10
+        };
+        let mut kept: Vec<Vec<u8>> = (0..1024).map(|_| vec![1; 64 << 10]).collect();
+        // Only the last one stays, so that what is free lies below it.
+        kept.drain(..1023);
+        let before = resident();
+        trim();
+        assert!(resident() + (48 << 20) < before, "{before} bytes before, {} after", resident());
+        assert_eq!(kept.len(), 1);
     }
 
     #[test]

@@ -74,6 +74,7 @@ pub async fn start(settings: Settings) -> Result<Running> {
     );
     let (store, runner) = (store?, runner?);
     let mut behind = JoinSet::new();
+    behind.spawn(host::give_back_memory());
     worker_files::compile_behind(&worker, &interpreters, &mut behind);
     let builder = tools::prepare(&settings, &folder, &interpreters, &runner, &mut behind);
     let without_r = r.map(|r| interpreters.push(r)).err();

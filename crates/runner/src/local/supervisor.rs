@@ -186,6 +186,10 @@ impl Supervisor {
         match report {
             Report::Forked { pid } => {
                 self.first = Some(pid);
+                if let Some(mut launcher) = self.launcher.take() {
+                    // It has done its work, and would be shown as a dead process for as long as the instance lives.
+                    tokio::task::spawn_blocking(move || launcher.wait());
+                }
                 let records = self.shared.settings.records();
                 if let Err(e) = records::write(&records, &self.spec.name(), pid, self.group.as_ref()) {
                     tracing::warn!(instance = %self.spec.instance, "an instance is not recorded: {e}");

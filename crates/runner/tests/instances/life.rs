@@ -9,7 +9,14 @@ use modelyard_runner::protocol::PACKED;
 use modelyard_runner::runner::Runner;
 use serde_json::json;
 
-use crate::harness::{Bench, Heard, hand};
+use crate::harness::{Bench, Heard, hand, until};
+
+/// Whether a child of this process is dead and was not waited for.
+fn has_dead_children() -> bool {
+    let dead = format!(") Z {} ", std::process::id());
+    let stat = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| stat(entry).contains(&dead))
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_starts_answers_and_stops() {
@@ -28,6 +35,7 @@ async fn an_instance_starts_answers_and_stops() {
     let process = instance.ready();
     assert_eq!(instance.ask(&process, 1, "hello"), Ok(json!(["hello", 0, "p"])));
     assert!(instance.log.contains("working"), "{}", instance.log);
+    until("no process is dead and not waited for", || !has_dead_children());
 
     bench.runner.stop(instance.spec.instance, 1).await;
 
