@@ -135,6 +135,25 @@ both! {
         assert!(server.files("environments/systems").iter().all(|name| !name.ends_with(".work")));
     }
 
+    async fn libraries_of_r_are_built_over_them_too(server) {
+        if !is_root() {
+            return;
+        }
+        let server = installing(server).await;
+        let project = server.project("demo").await;
+        let repository = Repository::serve(vec![second()]).await;
+        project.post("/environments", json!({ "name": "r", "base_environment": "r4-0" })).await.fine();
+        let here = project.at("/environments/r");
+        let script = "stopifnot(system('modelyard-second') == 0)\n";
+        let build = with_yaml(&here, &wanting(&repository, &["modelyard-second"]), &[("install_packages.R", script)]).await;
+        assert_eq!(build["status"], "success", "{build}");
+        let deployment = project.deployment("d", "plain", "plain").await;
+        let version = deployment.version("v1", json!({ "environment": "r" })).await;
+        let code = "request <- function(input_data) system('modelyard-second', intern = TRUE)\n";
+        version.package(package::packed(&[("deployment.R", code)])).await;
+        assert_eq!(says(&version, "").await, "works too");
+    }
+
     async fn what_cannot_be_installed_is_told_with_its_line(server) {
         if !is_root() {
             return;
