@@ -10,6 +10,7 @@ use super::forwarding;
 use super::nft::Nft;
 use super::pool::{self, Pool};
 use super::rules::{self, Names};
+use crate::environments::BuildUser;
 use crate::init::orders::Link;
 use crate::local::settings::LocalSettings;
 use crate::netlink::Routing;
@@ -34,7 +35,7 @@ impl Filter {
         let own: Vec<Block> =
             pool::interfaces().into_iter().map(|(_, block)| block).filter(|it| it.bits() > 0).collect();
         fs::write(mark(&settings.folder), names.table()).map_err(|e| format!("it cannot be noted: {e}"))?;
-        nft.apply(&rules::table(&names, pool.block, &own))?;
+        nft.apply(&rules::table(&names, pool.block, &own, BuildUser::default().uid))?;
         if let Err(why) = forwarding::turn_on(&nft) {
             take_down(&nft, &names);
             return Err(why);

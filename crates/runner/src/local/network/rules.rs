@@ -66,7 +66,9 @@ impl Names {
 }
 
 /// The text that puts the table of an installation up, in the place of an older one. `own` are the networks the host is in.
-pub(super) fn table(names: &Names, pool: Block, own: &[Block]) -> String {
+/// `builder` is the user id that builds have: they have the host's network, but for what gives away its credentials. Name
+/// servers stay, because some clouds have theirs at such an address.
+pub(super) fn table(names: &Names, pool: Block, own: &[Block], builder: u32) -> String {
     let (table, links) = (names.table(), names.links());
     let (public, metadata) = (format!("{links}p*"), METADATA.join(", "));
     let mut private = PRIVATE.join(", ");
@@ -112,6 +114,10 @@ table inet {table} {{
     type filter hook input priority filter; policy accept;
     iifname "{links}*" ct state established,related accept
     iifname "{links}*" jump refuse
+  }}
+  chain output {{
+    type filter hook output priority filter; policy accept;
+    meta skuid {builder} ip daddr @metadata th dport != 53 jump refuse
   }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;

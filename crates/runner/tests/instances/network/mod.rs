@@ -7,6 +7,7 @@ mod life;
 mod table;
 mod world;
 
+use modelyard_runner::environments::BuildUser;
 use modelyard_runner::local::LocalSettings;
 use modelyard_runner::process::Process;
 use modelyard_runner::walls::NetworkMode;
@@ -198,6 +199,31 @@ return probe.getsockname()[0]";
         let mut said = String::new();
         std::net::TcpStream::connect(place).unwrap().read_to_string(&mut said).unwrap_or_default();
         assert!(said.starts_with("the other"), "the host reaches what it runs: {said}");
+        bench.close().await;
+    });
+}
+
+#[test]
+fn builds_get_no_credentials_of_the_host() {
+    if !is_here("network::builds_get_no_credentials_of_the_host") {
+        return;
+    }
+    block_on(async {
+        let bench = bench(Some(NetworkMode::Filtered), |_| ());
+        let reached = |uid: u32, address: std::net::Ipv4Addr| {
+            let connect = move || {
+                // SAFETY: takes numbers only, and changes the user of this thread alone.
+                assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }, 0);
+                std::net::TcpStream::connect((address, world::PORT)).map(drop).map_err(|e| e.kind())
+            };
+            std::thread::spawn(connect).join().unwrap()
+        };
+        let builder = BuildUser::default().uid;
+        for address in world::METADATA {
+            assert_eq!(reached(builder, address), Err(std::io::ErrorKind::ConnectionRefused), "{address}");
+            assert_eq!(reached(0, address), Ok(()), "{address}");
+        }
+        assert_eq!(reached(builder, world::INTERNET), Ok(()));
         bench.close().await;
     });
 }
