@@ -30,23 +30,22 @@ pub fn keep_memory_small() {
     debug_assert_eq!(taken, 1, "the allocator knows this setting");
 }
 
-/// Gives memory back that the C library's allocator keeps, again and again when the server is at rest: what a start or a load
-/// needed for a moment. Never ends.
+/// Gives memory back that the C library's allocator keeps: what a start needed, at once and when its tools are there; what a
+/// load needed, again and again when the server is at rest. Never ends.
 pub async fn give_back_memory() {
-    let mut used = processor_time();
-    let mut pause = AFTER_THE_START;
+    trim();
+    tokio::time::sleep(AFTER_THE_START).await;
+    trim();
     loop {
-        tokio::time::sleep(pause).await;
-        let now = processor_time();
+        let used = processor_time();
+        tokio::time::sleep(PAUSE).await;
         // It holds up whoever needs memory meanwhile, for some milliseconds: nothing for a busy server.
-        if now.saturating_sub(used) < pause / AT_REST || pause == AFTER_THE_START {
+        if processor_time().saturating_sub(used) < PAUSE / AT_REST {
             trim();
         }
-        (used, pause) = (now, PAUSE);
     }
 }
 
-/// The first look, when what the start needed is no longer needed.
 const AFTER_THE_START: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(60);
 /// A server that uses less than this part of a processor is at rest.

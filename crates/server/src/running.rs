@@ -74,7 +74,6 @@ pub async fn start(settings: Settings) -> Result<Running> {
     );
     let (store, runner) = (store?, runner?);
     let mut behind = JoinSet::new();
-    behind.spawn(host::give_back_memory());
     worker_files::compile_behind(&worker, &interpreters, &mut behind);
     let builder = tools::prepare(&settings, &folder, &interpreters, &runner, &mut behind);
     let without_r = r.map(|r| interpreters.push(r)).err();
@@ -109,6 +108,7 @@ pub async fn start(settings: Settings) -> Result<Running> {
     let router = modelyard_api::router(modelyard_api::App::new(control.clone(), api_settings(&settings)));
     let front = Front::open(listener, from_instances, router, limits(&settings))?;
     let (address, grace) = (front.address, settings.shutdown_grace.0);
+    behind.spawn(host::give_back_memory());
     Ok(Running { address, first_start, front, control, runner, store, behind, folder, grace })
 }
 
