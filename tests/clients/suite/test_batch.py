@@ -122,8 +122,10 @@ class Batch(Case):
         urgent = self.made("urgent", priority=0)
         self.api.deployment_requests_batch_cancel(self.project, "d", [long])
         self.finished(plain + urgent)
-        started = [self.api.deployment_requests_get(self.project, "d", one).time_started for one in urgent + plain]
-        self.assertEqual(started, sorted(started))
+        at, *others = [self.api.deployment_requests_get(self.project, "d", one).time_started for one in urgent + plain]
+        self.assertEqual(others, sorted(others))
+        # One may have been on its way to the process when the urgent one came.
+        self.assertLessEqual(sum(other < at for other in others), 1)
         answer = self.api.deployment_requests_create(self.project, "d", {"text": "direct"}, priority=0)
         self.assertEqual(answer.result["answer"], "DIRECT")
 
