@@ -236,6 +236,31 @@ class Calls(RTest):
         self.assertEqual(worker.ask(1, {}), ("RESULT", wanted))
 
 
+class Install(unittest.TestCase):
+    def repository(self, profile, given):
+        script = os.path.join(ROOT, "..", "crates", "runner", "src", "environments", "r", "install.R")
+        with tempfile.TemporaryDirectory() as folder:
+            for name, code in [("profile.R", profile), ("install_packages.R", "cat(getOption('repos'))")]:
+                with open(os.path.join(folder, name), "w") as file:
+                    file.write(code + "\n")
+            command = ["R", "--no-save", "--no-restore", "--no-environ", "--no-init-file", "--no-echo", "--file=" + script]
+            done = subprocess.run(
+                command + ["--args", "library", given, "install_packages.R"],
+                stdout=subprocess.PIPE,
+                cwd=folder,
+                env=dict(os.environ, R_PROFILE=os.path.join(folder, "profile.R")),
+                timeout=PATIENCE,
+                check=True,
+            )
+            return done.stdout.decode()
+
+    def test_the_repository_is_the_given_one_or_the_hosts(self):
+        hosts = "options(repos = c(CRAN = 'https://r.example.org/'))"
+        self.assertEqual(self.repository(hosts, ""), "https://r.example.org")
+        self.assertEqual(self.repository(hosts, "https://other.example.org/"), "https://other.example.org")
+        self.assertEqual(self.repository("", ""), "@CRAN@")
+
+
 class Check(unittest.TestCase):
     def check(self, code):
         with tempfile.TemporaryDirectory() as folder:

@@ -32,7 +32,7 @@ pub(crate) fn prepare(
     let index = index(settings, interpreters);
     let pythons: Vec<_> = interpreters.iter().map(|python| python.path.clone()).collect();
     let root = folder.environments();
-    let r_repository = settings.r_repository.clone();
+    let r_repository = settings.r_repository.clone().unwrap_or_default();
     let time_limit = settings.build_time_limit.0;
     let (size, memory) = (settings.build_size_limit.0, settings.build_memory.0);
     let limits = Limits { size, memory, cgroups: runner.cgroups().clone() };

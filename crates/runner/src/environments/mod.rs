@@ -77,7 +77,7 @@ pub struct Settings {
     pub uv: Uv,
     /// The package index.
     pub index: Index,
-    /// The repository of R packages.
+    /// The repository of R packages; empty for that of the host.
     pub r_repository: String,
     /// Who runs builds when the server is root.
     pub user: BuildUser,

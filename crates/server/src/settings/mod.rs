@@ -85,8 +85,8 @@ settings! {
     allowed_indexes: Vec<String> = "";
     /// The `Rscript` to run R code with; `none`: no R code. Empty: the first one on `PATH`, if there is one.
     rscript: Option<PathBuf> = "";
-    /// The repository of R packages, in the form of CRAN.
-    r_repository: String = "https://cloud.r-project.org";
+    /// The repository of R packages, in the form of CRAN. Empty: that of R's site profile on this host.
+    r_repository: Option<String> = "";
     /// How long the build of an environment may take.
     build_time_limit: Period = "30 min";
     /// The most that an environment may hold.

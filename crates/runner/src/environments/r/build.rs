@@ -149,7 +149,9 @@ impl RBuild<'_> {
         // What R and compilers print belongs into the log as well.
         let mut args: Vec<OsString> = ["-c", "exec \"$0\" \"$@\" 1>&2"].map(OsString::from).to_vec();
         args.push(self.spec.interpreter.path.clone().into());
-        args.extend(["--vanilla", "--no-echo", "--file=install.R", "--args"].map(OsString::from));
+        // The host's site profile counts: it names the host's repository.
+        let options = ["--no-save", "--no-restore", "--no-environ", "--no-init-file", "--no-echo"];
+        args.extend(options.into_iter().chain(["--file=install.R", "--args"]).map(OsString::from));
         args.extend([library_in(path).into_os_string(), self.repository.into()]);
         args.extend(names.iter().map(OsString::from));
         let done = self.steps.run_shell(args, &place, self.log).await?;

@@ -1,15 +1,18 @@
-# install.R LIBRARY REPOSITORY FILE…: fills a library of R packages, in the order of the files.
+# install.R LIBRARY REPOSITORY FILE…: fills a library of R packages, in the order of the files. An empty REPOSITORY is the host's
+# own, as its site profile has it.
 #
 # Each is an `install_packages.R`, which is run, or a `renv.lock`, whose versions are installed. What fails is told in one
 # line that begins with `modelyard: `; by itself R goes on when a package cannot be installed.
 local({
     given <- commandArgs(trailingOnly = TRUE)
     target <- given[1L]
-    repository <- sub("/+$", "", given[2L])
+    hosts <- unname(getOption("repos")["CRAN"])
+    repository <- if (nzchar(given[2L])) given[2L] else if (length(hosts) && hosts %in% c(NA, "@CRAN@")) "" else hosts
+    repository <- sub("/+$", "", repository)
     dir.create(target, showWarnings = FALSE)
     .libPaths(c(target, .libPaths()))
     Sys.setenv(R_LIBS = target)
-    options(repos = c(CRAN = repository), warn = 1, timeout = 600, menu.graphics = FALSE, useFancyQuotes = FALSE)
+    options(repos = c(CRAN = if (nzchar(repository)) repository else "@CRAN@"), warn = 1, timeout = 600, menu.graphics = FALSE, useFancyQuotes = FALSE)
 
     fail <- function(...) {
         message("modelyard: ", gsub("\\s+", " ", gsub("[\u2018\u2019]", "'", paste0(...))))
@@ -33,7 +36,7 @@ local({
         }
         NULL
     }
-    missing <- paste("was not found at", repository)
+    missing <- if (nzchar(repository)) paste("was not found at", repository) else "was not found: no repository is set on this server (r_repository)"
 
     guarded <- function(run, place) {
         tryCatch(
@@ -100,6 +103,7 @@ local({
         }
         from <- record$Repository
         from <- if (is.null(from) || identical(from, "CRAN")) repository else repositories[[from]]
+        if (identical(from, "")) fail(name, ": package '", package, "' ", missing)
         if (is.null(from)) fail(name, ": package '", package, "' names the repository '", record$Repository, "', which the file does not define")
         file <- paste0(package, "_", version, ".tar.gz")
         for (folder in c("", paste0("/Archive/", package))) {
