@@ -154,6 +154,53 @@ both! {
         assert_eq!(says(&version, "").await, "works too");
     }
 
+    async fn a_source_counts_when_its_key_is_given(server) {
+        if !is_root() {
+            return;
+        }
+        let server = installing(server).await;
+        let project = server.project("demo").await;
+        let (repository, key) = Repository::serve_signed(vec![second()]).await;
+        let (_, another) = Repository::serve_signed(vec![second()]).await;
+        let item = |key: &str| format!("items:\n    - |\n      {}", key.trim_end().replace('\n', "\n      "));
+        let address = format!("urls: ['{}/key.asc']", repository.web.address);
+        let source = repository.signed_source();
+        let unsigned = "is not signed by a key that is known; add its key to apt.keys";
+        for (name, keys, told) in [
+            ("address", Some(address), ""),
+            ("text", Some(item(&key)), ""),
+            ("none", None, unsigned),
+            ("another", Some(item(&another)), unsigned),
+        ] {
+            let keys = keys.map(|keys| format!("  keys:\n    {keys}\n")).unwrap_or_default();
+            let yaml = format!("apt:\n  packages: [modelyard-second]\n{keys}  sources:\n    items: ['{source}']\n");
+            let build = with_yaml(&environment(&project, name).await, &yaml, &[]).await;
+            match told {
+                "" => assert_eq!(build["status"], "success", "{name}: {build}"),
+                told => assert!(build.str("error_message").ends_with(told), "{name}: {build}"),
+            }
+        }
+    }
+
+    async fn an_installation_that_runs_is_cancelled(server) {
+        if !is_root() {
+            return;
+        }
+        let server = installing(server).await;
+        let project = server.project("demo").await;
+        let here = environment(&project, "e").await;
+        let endless = deb("modelyard-endless", "1.0", &[], "echo the script is at work; sleep 600");
+        let repository = Repository::serve(vec![endless]).await;
+        let yaml = wanting(&repository, &["modelyard-endless"]);
+        let uploaded = upload(&here, "e.zip", package::packed(&[("ubiops.yaml", &yaml)])).await.fine();
+        logged(&project, "e", "the script is at work").await;
+        let build = here.at(&format!("/revisions/{}/builds/{}", uploaded.str("revision"), uploaded.str("build")));
+        build.patch("", json!({ "status": "cancelled" })).await.fine();
+        until("nothing of it is left", async || server.files("environments/systems").is_empty()).await;
+        until("its processes have ended", async || server.processes().is_empty()).await;
+        assert_eq!(build.get("").await["status"], "cancelled");
+    }
+
     async fn what_cannot_be_installed_is_told_with_its_line(server) {
         if !is_root() {
             return;

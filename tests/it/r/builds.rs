@@ -164,6 +164,17 @@ both! {
         assert_snapshot!(both, @r#"400 {"error":"There are both install_packages.R and renv.lock; keep one of them"}"#);
     }
 
+    async fn without_a_setting_the_repository_is_that_of_the_host(server) {
+        let hosts = std::process::Command::new("Rscript").args(["-e", "cat(getOption('repos')['CRAN'])"]).output().unwrap();
+        let hosts = String::from_utf8(hosts.stdout).unwrap();
+        let script = "message('the repository is ', getOption('repos'), '.')\n";
+        let (_, build) = environment(&server, "e", &[("install_packages.R", script)]).await;
+        assert_eq!(build["status"], "success", "{build}");
+        let wanted = format!("the repository is {}.", hosts.trim_end_matches('/'));
+        let query = [("query", "| environment_name=`e`")];
+        until(&wanted, async || server.at("/projects/default").find("/logs", &query).await.each("log").contains(&wanted)).await;
+    }
+
     async fn a_build_that_runs_is_cancelled(server) {
         let project = server.at("/projects/default");
         project.post("/environments", json!({ "name": "e", "base_environment": "r4-0" })).await.fine();

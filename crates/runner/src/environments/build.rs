@@ -191,7 +191,7 @@ impl Build<'_> {
         if let Some(environment) = self.ready(key) {
             return Ok(Some(environment));
         }
-        let path = self.blocking(key, Shelf::new_environment).await?;
+        let path = self.shelf.blocking(key, Shelf::new_environment).await?;
         let work = self.open_work(key, ("lock.txt", lock)).await?;
         let filled = self.fill(&path, &work, lock, how).await;
         let imports = match filled {
@@ -200,25 +200,26 @@ impl Build<'_> {
         };
         self.close_work(key).await?;
         if !matches!(filled, Ok(true)) {
-            self.blocking(key, Shelf::remove_environment).await?;
+            self.shelf.blocking(key, Shelf::remove_environment).await?;
             return filled.map(|_| None);
         }
         let (python, base_prefix) = (self.spec.interpreter.version.clone(), self.spec.interpreter.base_prefix.clone());
         let imports = match imports {
             Ok(imports) => imports,
             Err(error) => {
-                self.blocking(key, Shelf::remove_environment).await?;
+                self.shelf.blocking(key, Shelf::remove_environment).await?;
                 return Err(error);
             }
         };
-        let own = self.blocking(key, |shelf, key| shelf::size_of(&shelf.environment(key))).await?;
+        let own = self.shelf.blocking(key, |shelf, key| shelf::size_of(&shelf.environment(key))).await?;
         let size = own + self.system.as_ref().map_or(0, |layer| layer.size);
         let system = self.system.as_ref().map(|layer| layer.key.clone());
         if let Some(sentence) = self.steps.limits.too_large(size) {
-            self.blocking(key, Shelf::remove_environment).await?;
+            self.shelf.blocking(key, Shelf::remove_environment).await?;
             return Err(BuildError::Failed(sentence));
         }
         let record = self
+            .shelf
             .blocking(key, move |shelf, key| {
                 if let Some(system) = &system {
                     shelf.link_system(key, system)?;
@@ -256,23 +257,13 @@ impl Build<'_> {
     }
 
     /// What the packages asked for cost to import.
-    async fn imports(&self, path: &Path, work: &Path) -> Result<Option<Imports>, BuildError> {
+    pub(super) async fn imports(&self, path: &Path, work: &Path) -> Result<Option<Imports>, BuildError> {
         let place = Place { work, cache: None, writes: &[], reads: Some(path), fills: None, builds_in: None };
         imports::measure(&self.steps, &self.requirements.packages(), &place, self.log).await
     }
 
     async fn succeeded(&self, done: &Done) -> Result<(), BuildError> {
         if done.status.success() { Ok(()) } else { Err(self.failed(done).await) }
-    }
-
-    /// Works on the folders outside of the runtime's own threads.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        name: &str,
-        work: impl FnOnce(&Shelf, &str) -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
-        let (shelf, name) = (Arc::clone(self.shelf), name.to_owned());
-        tokio::task::spawn_blocking(move || work(&shelf, &name)).await?
     }
 
     /// Keeps a cache from being removed while a step uses it.
@@ -292,11 +283,11 @@ impl Build<'_> {
     async fn open_work(&self, name: &str, (file, text): (&'static str, &str)) -> io::Result<PathBuf> {
         let config = self.steps.index.config.clone().map(|text| ("uv.toml", text));
         let files: Vec<(&str, String)> = [(file, text.to_owned())].into_iter().chain(config).collect();
-        self.blocking(name, move |shelf, name| shelf.new_work(name, &files)).await
+        self.shelf.blocking(name, move |shelf, name| shelf.new_work(name, &files)).await
     }
 
     async fn close_work(&self, name: &str) -> io::Result<()> {
-        self.blocking(name, Shelf::remove_work).await
+        self.shelf.blocking(name, Shelf::remove_work).await
     }
 }
 

@@ -239,12 +239,24 @@ impl Builder {
         cancel: &'a CancellationToken,
         time_limit: Duration,
     ) -> Build<'a> {
-        let steps = Steps {
+        let options = &requirements.options;
+        let steps = Steps { options, ..self.steps(spec.interpreter, spec.given, cancel, time_limit) };
+        Build { shelf: &self.shelf, steps, requirements, system: None, spec, log }
+    }
+
+    fn steps<'a>(
+        &'a self,
+        interpreter: &'a Interpreter,
+        given: &'a Given,
+        cancel: &'a CancellationToken,
+        time_limit: Duration,
+    ) -> Steps<'a> {
+        Steps {
             uv: &self.settings.uv,
             index: &self.settings.index,
-            options: &requirements.options,
-            interpreter: spec.interpreter,
-            given: &spec.given.env,
+            options: &[],
+            interpreter,
+            given: &given.env,
             layer: None,
             user: self.settings.user,
             root: self.shelf.root(),
@@ -252,8 +264,7 @@ impl Builder {
             time_limit,
             limits: &self.settings.limits,
             cancel,
-        };
-        Build { shelf: &self.shelf, steps, requirements, system: None, spec, log }
+        }
     }
 
     /// What is told when our own writing found no room: the same as when uv's did.

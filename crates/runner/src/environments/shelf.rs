@@ -23,6 +23,7 @@ use std::{
         unix::fs::{DirBuilderExt, PermissionsExt, chown},
     },
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -107,6 +108,16 @@ impl Shelf {
         shelf.make_cache(&shelf.shared_cache())?;
         shelf.remove_leftovers()?;
         Ok(shelf)
+    }
+
+    /// Works on the folders outside of the runtime's own threads.
+    pub async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        name: &str,
+        work: impl FnOnce(&Self, &str) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let (shelf, name) = (Arc::clone(self), name.to_owned());
+        tokio::task::spawn_blocking(move || work(&shelf, &name)).await?
     }
 
     /// The folder of all others.

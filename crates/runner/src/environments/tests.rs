@@ -347,3 +347,18 @@ setuptools.setup(name="probe", version="1.0", packages=["probe"])
     let told = "WARNING A package cannot be imported: probe RuntimeError: sees ['lo'] None False";
     assert!(bench.logged(told), "{:?}", bench.log);
 }
+
+#[tokio::test]
+async fn imports_that_take_too_long_are_told_and_no_failure() {
+    let bench = Bench::new().await;
+    let built = bench.build("six==1.17.0").await.unwrap();
+    let (spec, never) = (bench.spec("six==1.17.0"), CancellationToken::new());
+    let requirements = bench.builder.requirements(&spec).unwrap();
+    let log = |line: &str| bench.log.lock().unwrap().push(line.to_owned());
+    let build = bench.builder.prepare(&spec, &requirements, &log, &never, Duration::ZERO);
+
+    let imports = build.imports(&built.path, bench.home.path()).await;
+
+    assert_eq!(imports.unwrap(), None);
+    assert!(bench.logged("takes longer than can be waited for"), "{:?}", bench.log);
+}

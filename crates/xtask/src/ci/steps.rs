@@ -26,6 +26,7 @@ pub fn tools(_: &mut Counts) -> Result<(), String> {
     }
     rules();
     r();
+    signer();
     Ok(())
 }
 
@@ -52,6 +53,17 @@ fn r() {
     println!("R with jsonlite is not there; installing the packages r-base-core and r-cran-jsonlite");
     if !installed(&["r-base-core", "r-cran-jsonlite"]) {
         println!("they cannot be installed; the tests of R will fail");
+    }
+}
+
+/// Installs what signs the repository of packages in the tests of system packages. They fail without.
+fn signer() {
+    if program("gpg").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        return println!("gpg is there");
+    }
+    println!("gpg is not there; installing the package gnupg");
+    if !installed(&["gnupg"]) {
+        println!("it cannot be installed; tests of system packages will fail");
     }
 }
 

@@ -16,7 +16,6 @@ use super::{
     RFile, library_in,
 };
 use crate::{interpreters::Interpreter, ubiops_yaml::Apt};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Part of each key: changes when this builder would build something else from the same files.
@@ -52,20 +51,7 @@ impl Builder {
         cancel: &CancellationToken,
     ) -> Result<Environment, BuildError> {
         let settings = &self.settings;
-        let steps = Steps {
-            uv: &settings.uv,
-            index: &settings.index,
-            options: &[],
-            interpreter: spec.interpreter,
-            given: &spec.given.env,
-            layer: None,
-            user: settings.user,
-            root: self.shelf.root(),
-            deadline: Instant::now() + settings.time_limit,
-            time_limit: settings.time_limit,
-            limits: &settings.limits,
-            cancel,
-        };
+        let steps = self.steps(spec.interpreter, spec.given, cancel, settings.time_limit);
         let built = async {
             let system = self.asking(&steps, spec.apt, spec.scope, spec.refresh, log).layer().await?;
             let layer = system.as_ref().map(|layer| layer.path.clone());
@@ -118,15 +104,15 @@ impl RBuild<'_> {
     }
 
     async fn install(&self, key: &str) -> Result<Record, BuildError> {
-        let path = self.blocking(key, Shelf::new_environment).await?;
+        let path = self.shelf.blocking(key, Shelf::new_environment).await?;
         let filled = self.fill(&path, key).await;
-        self.blocking(key, Shelf::remove_work).await?;
+        self.shelf.blocking(key, Shelf::remove_work).await?;
         let checked = match filled {
             Ok(()) => self.checked(key).await,
             Err(error) => Err(error),
         };
         if checked.is_err() {
-            self.blocking(key, Shelf::remove_environment).await?;
+            self.shelf.blocking(key, Shelf::remove_environment).await?;
         }
         checked
     }
@@ -139,6 +125,7 @@ impl RBuild<'_> {
         files.extend(names.iter().map(String::as_str).zip(self.spec.files.iter().map(|file| file.content.clone())));
         let files: Vec<(String, String)> = files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
         let work = self
+            .shelf
             .blocking(key, move |shelf, key| {
                 let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
                 shelf.new_work(key, &files)
@@ -166,30 +153,20 @@ impl RBuild<'_> {
 
     async fn checked(&self, key: &str) -> Result<Record, BuildError> {
         let (python, base_prefix) = (self.spec.interpreter.version.clone(), self.spec.interpreter.base_prefix.clone());
-        let own = self.blocking(key, |shelf, key| shelf::size_of(&shelf.environment(key))).await?;
+        let own = self.shelf.blocking(key, |shelf, key| shelf::size_of(&shelf.environment(key))).await?;
         let size = own + self.system.as_ref().map_or(0, |layer| layer.size);
         let system = self.system.as_ref().map(|layer| layer.key.clone());
         if let Some(sentence) = self.steps.limits.too_large(size) {
             return Err(BuildError::Failed(sentence));
         }
         let record = Record { python, base_prefix, size, imports: None, system };
-        let completed = self.blocking(key, move |shelf, key| {
+        let completed = self.shelf.blocking(key, move |shelf, key| {
             if let Some(system) = &record.system {
                 shelf.link_system(key, system)?;
             }
             shelf.complete(key, &record).map(|()| record)
         });
         Ok(completed.await?)
-    }
-
-    /// Works on the folders outside of the runtime's own threads.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        name: &str,
-        work: impl FnOnce(&Shelf, &str) -> std::io::Result<T> + Send + 'static,
-    ) -> std::io::Result<T> {
-        let (shelf, name) = (Arc::clone(self.shelf), name.to_owned());
-        tokio::task::spawn_blocking(move || work(&shelf, &name)).await?
     }
 }
 

@@ -215,7 +215,7 @@ impl Making<'_> {
         }
         let (layer, record) = (self.work.join("layer"), SystemRecord { size });
         let its = record.clone();
-        self.asking.blocking(key, move |shelf: &Shelf, key| shelf.keep_system(key, &layer, &its)).await?;
+        self.asking.shelf.blocking(key, move |shelf: &Shelf, key| shelf.keep_system(key, &layer, &its)).await?;
         Ok(record)
     }
 }

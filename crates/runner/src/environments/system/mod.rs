@@ -82,9 +82,9 @@ impl Asking<'_> {
             self.shelf.touch_system(&layer.key)?;
             return Ok(Some(layer));
         }
-        let work = self.blocking(&name, Shelf::new_system_work).await?;
+        let work = self.shelf.blocking(&name, Shelf::new_system_work).await?;
         let made = apt::Making { asking: self, work: &work }.make().await;
-        self.blocking(&name, Shelf::remove_system_work).await?;
+        self.shelf.blocking(&name, Shelf::remove_system_work).await?;
         let layer = made?;
         self.shelf.keep_resolved(&name, &layer.key)?;
         Ok(Some(layer))
@@ -104,15 +104,5 @@ impl Asking<'_> {
     /// The name of what is asked for.
     fn name(&self) -> io::Result<String> {
         Ok(digest(&[BUILDER, self.scope, &host::distribution()?, &text_of(self.wanted)]))
-    }
-
-    /// Works on the folders outside of the runtime's own threads.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        name: &str,
-        work: impl FnOnce(&Shelf, &str) -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
-        let (shelf, name) = (Arc::clone(self.shelf), name.to_owned());
-        tokio::task::spawn_blocking(move || work(&shelf, &name)).await?
     }
 }

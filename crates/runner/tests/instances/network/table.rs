@@ -35,16 +35,6 @@ const ROWS: [(&str, &[&str]); 7] = [
     ("take another address than its own", &["another address"]),
 ];
 
-/// Tells what an instance listens on, where it has an address.
-const LISTEN: &str = "import socket, threading
-listener = socket.create_server(('0.0.0.0', 7000))
-def greet():
-    while True: listener.accept()[0].sendall(b'the other')
-threading.Thread(target=greet, daemon=True).start()
-probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-probe.connect(('9.9.9.9', 9))
-return probe.getsockname()[0]";
-
 const OWN_PACKETS: &str = "import socket
 def made(*kind):
     try:
@@ -65,7 +55,7 @@ return {
 /// What an instance of this network sees of all attacks. `other` is where another one listens, unless it can tell itself.
 async fn seen(mode: NetworkMode, egress: Option<Egress>, other: &mut Option<SocketAddr>) -> BTreeMap<String, Value> {
     let bench = bench(Some(mode), |_| ());
-    let (mut neighbour, process) = running(&bench, egress, LISTEN).await;
+    let (mut neighbour, process) = running(&bench, egress, world::LISTEN).await;
     if let Ok(address) = neighbour.ask(&process, 1, "") {
         let address: std::net::IpAddr = address.as_str().unwrap().parse().unwrap();
         *other = Some((address, 7000).into());
