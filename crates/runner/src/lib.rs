@@ -11,6 +11,7 @@ pub mod package;
 pub mod packed;
 pub mod process;
 pub mod protocol;
+mod rights;
 pub mod runner;
 pub mod ubiops_yaml;
 pub mod uv;

@@ -11,7 +11,7 @@ use modelyard_types::network::Egress;
 use serde_json::{Map, Value};
 
 use crate::process::Listener;
-use crate::protocol::{Maxima, OutputField};
+use crate::protocol::{Maxima, TypedField};
 
 /// What an instance may use.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,7 +58,9 @@ pub struct Load {
     /// `structured` or `plain`.
     pub output_type: String,
     /// The fields of a structured output.
-    pub output_fields: Vec<OutputField>,
+    pub output_fields: Vec<TypedField>,
+    /// The fields of a structured input whose values are files.
+    pub input_files: Vec<TypedField>,
 }
 
 /// An instance to start.

@@ -158,8 +158,8 @@ impl Listener for InstanceListener {
                     self.lane.update(seat, ticket, text);
                 }
             }
-            ProcessEvent::Result(ticket, body) => self.finished(from, ticket, Outcome::Result(body)),
-            ProcessEvent::Packed(ticket, body) => self.finished(from, ticket, Outcome::Packed(body)),
+            ProcessEvent::Result(ticket, body, _) => self.finished(from, ticket, Outcome::Result(body)),
+            ProcessEvent::Packed(ticket, body, _) => self.finished(from, ticket, Outcome::Packed(body)),
             ProcessEvent::Error(ticket, error) => self.finished(from, ticket, self.failed(error)),
             ProcessEvent::Log { call, level, text } => self.log(from, call, level, text),
             ProcessEvent::Fatal(fatal) => {

@@ -50,7 +50,7 @@ impl Calls {
 impl Seat for ProcessSeat {
     fn hand_over(&self, ticket: u64, call: &Call) {
         self.calls.0.lock().unwrap_or_else(PoisonError::into_inner).push_back((ticket, call.context.clone()));
-        if let Err(too_large) = self.process.call(ticket, call.flags, &call.context, &call.body) {
+        if let Err(too_large) = self.process.call(ticket, call.flags, &call.context, &call.body, Vec::new()) {
             // Bodies are bounded far below what a frame may hold.
             tracing::error!(%too_large, "a request does not fit into a frame");
             self.process.kill("The process was ended, because a request for it was larger than it may be");

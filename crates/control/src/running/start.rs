@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use modelyard_runner::environments::{r, system_of};
 use modelyard_runner::process::{Ended, Listener};
-use modelyard_runner::protocol::{Maxima, OutputField};
+use modelyard_runner::protocol::{Maxima, TypedField};
 use modelyard_runner::runner::{InstanceSpec, Load, StartError};
 use modelyard_runner::ubiops_yaml::filled_in;
 use modelyard_scheduler::StopReason;
@@ -240,7 +240,13 @@ fn spec(
             context: context(project, deployment, version, interpreter.language, &env),
             input_type: deployment.input_type.as_str().to_owned(),
             output_type: deployment.output_type.as_str().to_owned(),
-            output_fields: deployment.output_fields.iter().map(output_field).collect(),
+            output_fields: deployment.output_fields.iter().map(typed_field).collect(),
+            input_files: deployment
+                .input_fields
+                .iter()
+                .filter(|field| field.data_type.is_file())
+                .map(typed_field)
+                .collect(),
         },
         env,
         limits: super::limits::of(instance.kind, settings.hard_cpu_limit),
@@ -277,8 +283,8 @@ fn env(
     Ok(env)
 }
 
-fn output_field(field: &Field) -> OutputField {
-    OutputField { name: field.name.to_string(), data_type: field.data_type.as_str().to_owned() }
+fn typed_field(field: &Field) -> TypedField {
+    TypedField { name: field.name.to_string(), data_type: field.data_type.as_str().to_owned() }
 }
 
 /// The context of the constructor (semantics 1.3); the runner adds the number of the process.

@@ -214,6 +214,7 @@ pub(super) fn start(spec: &InstanceSpec, folder: &str, process: u32) -> Start {
         input_type: spec.load.input_type.clone(),
         output_type: spec.load.output_type.clone(),
         output_fields: spec.load.output_fields.clone(),
+        input_files: spec.load.input_files.clone(),
     }
 }
 

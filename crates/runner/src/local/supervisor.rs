@@ -16,7 +16,7 @@ use super::{Shared, plan, records};
 use crate::cgroup::Group;
 use crate::init::orders::{Network, Order, Report};
 use crate::process::{Attach, Attention, Ended, Exit, Gone, Listener, Note, Phase, ProcessEvent, ProcessKey, attach};
-use crate::protocol;
+use crate::protocol::{self, TypedField};
 use crate::runner::InstanceSpec;
 use crate::walls::launch;
 
@@ -169,6 +169,7 @@ impl Supervisor {
         let wish = Attach {
             key: self.key(process),
             maxima: self.spec.maxima,
+            output_files: self.spec.load.output_fields.iter().any(TypedField::is_file),
             ordered: self.ordered,
             listener: self.listener.clone(),
             note: Box::new(move |note| drop(notes.send(Signal::Note(serial, note)))),

@@ -1,6 +1,7 @@
 //! What a worker process tells, and whom.
 
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,10 +108,11 @@ pub enum ProcessEvent {
     Started(u64),
     /// A part of a call's answer.
     Update(u64, Bytes),
-    /// The JSON answer of a call.
-    Result(u64, Bytes),
-    /// The answer of a call, packed: see [`unpack`](crate::packed::unpack).
-    Packed(u64, Bytes),
+    /// The JSON answer of a call, and its files: ordinary ones, open for reading, which user code can still change. Their
+    /// position is shared with it, so they are to be read by offset.
+    Result(u64, Bytes, Vec<OwnedFd>),
+    /// The answer of a call, packed: see [`unpack`](crate::packed::unpack); and its files.
+    Packed(u64, Bytes, Vec<OwnedFd>),
     /// A call failed.
     Error(u64, CallError),
     /// Output: one line or several, without the last line break.

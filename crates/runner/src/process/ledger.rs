@@ -101,6 +101,14 @@ impl Ledger {
         }
     }
 
+    /// The process sends a file of its answer.
+    pub fn file(&self, call: u64) -> Result<(), Broken> {
+        if self.in_work() != Some(call) {
+            return Err(Broken::new(format!("a file of call {call}, which is not in work")));
+        }
+        Ok(())
+    }
+
     /// The process answers.
     pub fn result(&mut self, call: u64) -> Result<(), Broken> {
         if self.in_work() != Some(call) {

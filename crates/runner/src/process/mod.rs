@@ -1,6 +1,9 @@
 //! A worker process, seen from the server: the way to it, and the task that listens to it.
 
+mod arrivals;
 mod events;
+#[cfg(test)]
+mod file_tests;
 mod ledger;
 mod outgoing;
 mod output;
@@ -23,16 +26,35 @@ pub use events::{Ended, Exit, Gone, Listener, Phase, ProcessEvent, ProcessKey};
 pub use output::KEPT;
 
 use crate::protocol::{self, Fatal, Level, Maxima};
+use arrivals::Arrivals;
 use ledger::Ledger;
 use outgoing::{Outgoing, Stuck};
 use output::Pipe;
 pub(crate) use reader::BROKE;
 use reader::Reader;
 
-/// A call larger than a frame may be.
+/// A call that the protocol has no room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("The call is larger than 1 GiB")]
-pub struct TooLarge;
+pub enum TooLarge {
+    /// It is larger than a frame may be.
+    #[error("The call is larger than 1 GiB")]
+    Body,
+    /// It has too many files.
+    #[error("The call has more than 1,000 files")]
+    Files,
+    /// The name of one of its files is too long.
+    #[error("The name of a file is longer than 4 KiB")]
+    Name,
+}
+
+/// A file of a call.
+#[derive(Debug)]
+pub struct CallFile {
+    /// What the user's code finds it as.
+    pub name: String,
+    /// What it is copied from, beginning at offset 0. Open for reading only: user code can get hold of it.
+    pub file: OwnedFd,
+}
 
 /// Why a process ends that takes nothing any more.
 const STUCK: &str = "The process was ended, because it took no more requests";
@@ -70,10 +92,25 @@ impl Process {
 
     /// Hands a call over. Calls run one after another in the order of this function; their numbers are never 0 and never used
     /// twice on one process. A process that takes nothing any more is ended, and tells so by its `Gone`.
-    pub fn call(&self, call: u64, flags: u8, context: &Bytes, body: &Bytes) -> Result<(), TooLarge> {
-        let head = protocol::call_head(call, flags, context, body).ok_or(TooLarge)?;
-        let turn = self.outgoing.turn();
+    ///
+    /// The files are those that the body names, in the order in which it does. Only a process whose version has input fields
+    /// for files takes any.
+    pub fn call(
+        &self,
+        call: u64,
+        flags: u8,
+        context: &Bytes,
+        body: &Bytes,
+        files: Vec<CallFile>,
+    ) -> Result<(), TooLarge> {
+        let head = protocol::call_head(call, flags, context, body).ok_or(TooLarge::Body)?;
+        let files = framed(call, files)?;
+        let mut turn = self.outgoing.turn();
         self.ledger().hand_over(call);
+        for (frame, file) in files {
+            // The call itself finds out when the way is closed.
+            let _ = turn.send_file(frame, file);
+        }
         self.check(turn.send(&head, [context, body]));
         Ok(())
     }
@@ -148,6 +185,18 @@ impl Process {
     }
 }
 
+/// The files of a call, each behind its frame.
+fn framed(call: u64, files: Vec<CallFile>) -> Result<Vec<(Vec<u8>, OwnedFd)>, TooLarge> {
+    if files.len() > protocol::MOST_FILES {
+        return Err(TooLarge::Files);
+    }
+    let framed = files.into_iter().zip(0..).map(|(CallFile { name, file }, index)| {
+        let frame = protocol::input_file(call, index, &name).ok_or(TooLarge::Name)?;
+        Ok((frame, file))
+    });
+    framed.collect()
+}
+
 /// What the reader of a process tells its supervisor.
 #[derive(Debug)]
 pub(crate) enum Note {
@@ -175,6 +224,8 @@ pub(crate) struct Ends {
 pub(crate) struct Attach {
     pub key: ProcessKey,
     pub maxima: Maxima,
+    /// Whether its answers may have files.
+    pub output_files: bool,
     /// When its start was ordered.
     pub ordered: Instant,
     pub listener: Arc<dyn Listener>,
@@ -201,7 +252,9 @@ pub(crate) fn attach(attach: Attach, ends: Ends, start: Vec<u8>) -> io::Result<(
     let start = Bytes::from(start);
     process.check(process.outgoing.turn().send(&[], [&start, &nothing]));
     let (gone, exit) = oneshot::channel();
-    let reader = Reader::new(process.clone(), read, pipes, attach.maxima, attach.listener, attach.note, attach.ordered);
+    let arrivals = Arrivals::new(read, attach.output_files);
+    let reader =
+        Reader::new(process.clone(), arrivals, pipes, attach.maxima, attach.listener, attach.note, attach.ordered);
     let writer = process.clone();
     tokio::spawn(async move { writer.outgoing.flush().await });
     tokio::spawn(reader.run(exit));

@@ -2,19 +2,28 @@
 //! bounded queue, and a task sends it when there is room.
 //!
 //! While the way is held, frames gather and go out by one write: the answers of one read cause many calls.
+//!
+//! A descriptor goes out with the first byte of its own frame, by a write of its own.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::Interest;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Notify;
+
+use crate::rights;
 
 /// Pieces that may wait. The lanes hand over only a few calls ahead, so a queue this long means that nobody reads.
 const MOST: usize = 8192;
 /// Parts up to this size are copied together while they wait; larger ones are kept as they are.
 const SMALL: usize = 4096;
+/// The pause before it is tried again, when too many descriptors of this server are on their way.
+const CROWDED: Duration = Duration::from_millis(10);
 
 /// The way to a worker.
 #[derive(Debug)]
@@ -26,11 +35,19 @@ pub struct Outgoing {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<Bytes>,
+    waiting: VecDeque<Piece>,
     /// Small parts behind those that wait, copied together.
     tail: BytesMut,
     held: bool,
     closed: bool,
+}
+
+/// What goes out by one write.
+#[derive(Debug)]
+struct Piece {
+    bytes: Bytes,
+    /// What goes with its first byte.
+    file: Option<OwnedFd>,
 }
 
 impl Queue {
@@ -44,13 +61,18 @@ impl Queue {
             return;
         }
         self.end_tail();
-        self.waiting.push_back(whole());
+        self.waiting.push_back(Piece { bytes: whole(), file: None });
+    }
+
+    fn add_file(&mut self, frame: Vec<u8>, file: OwnedFd) {
+        self.end_tail();
+        self.waiting.push_back(Piece { bytes: frame.into(), file: Some(file) });
     }
 
     fn end_tail(&mut self) {
         if !self.tail.is_empty() {
-            let tail = self.tail.split().freeze();
-            self.waiting.push_back(tail);
+            let bytes = self.tail.split().freeze();
+            self.waiting.push_back(Piece { bytes, file: None });
         }
     }
 
@@ -100,9 +122,7 @@ impl Outgoing {
     pub fn release(&self) {
         let mut turn = self.turn();
         turn.queue.held = false;
-        if let Flushed::Full = turn.send_waiting() {
-            self.wake.notify_one();
-        }
+        turn.send_soon();
     }
 
     /// Sends what waits, until the way is closed.
@@ -110,10 +130,13 @@ impl Outgoing {
         loop {
             self.wake.notified().await;
             loop {
-                match self.turn().send_waiting() {
+                // Not within the `match`, which would keep the turn.
+                let flushed = self.turn().send_waiting();
+                match flushed {
                     Flushed::Closed => return,
                     Flushed::Empty => break,
                     Flushed::Full => {}
+                    Flushed::Crowded => tokio::time::sleep(CROWDED).await,
                 }
                 if self.socket.writable().await.is_err() {
                     return self.close();
@@ -127,9 +150,23 @@ enum Flushed {
     Closed,
     Empty,
     Full,
+    /// The host lets no more descriptors be on their way.
+    Crowded,
 }
 
 impl Turn<'_> {
+    /// Sends a frame with a descriptor: at once when nothing waits and the socket takes it, else later.
+    pub fn send_file(&mut self, frame: Vec<u8>, file: OwnedFd) -> Result<(), Stuck> {
+        if self.queue.closed || self.queue.waiting.len() > MOST {
+            return Err(Stuck);
+        }
+        self.queue.add_file(frame, file);
+        if !self.queue.held {
+            self.send_soon();
+        }
+        Ok(())
+    }
+
     /// Sends a frame: at once when nothing waits and the socket takes it, else later.
     pub fn send(mut self, head: &[u8], rest: [&Bytes; 2]) -> Result<(), Stuck> {
         if self.queue.closed || self.queue.waiting.len() > MOST {
@@ -168,14 +205,32 @@ impl Turn<'_> {
         }
     }
 
+    /// As the other `write`, with a descriptor.
+    fn write_with(&self, bytes: &[u8], file: &OwnedFd) -> io::Result<usize> {
+        let socket = self.way.socket.as_ref();
+        socket.try_io(Interest::WRITABLE, || rights::send(socket.as_fd(), bytes, file))
+    }
+
+    /// Sends what the socket takes of what waits, and leaves the rest to the task.
+    fn send_soon(&mut self) {
+        if let Flushed::Full | Flushed::Crowded = self.send_waiting() {
+            self.way.wake.notify_one();
+        }
+    }
+
     fn send_waiting(&mut self) -> Flushed {
         self.queue.end_tail();
         while !self.queue.closed {
             let Some(first) = self.queue.waiting.front() else { return Flushed::Empty };
-            match self.way.socket.try_write(first) {
+            let sent = match &first.file {
+                None => self.way.socket.try_write(&first.bytes),
+                Some(file) => self.write_with(&first.bytes, file),
+            };
+            match sent {
                 Ok(sent) => self.sent(sent),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Flushed::Full,
+                Err(e) if e.raw_os_error() == Some(libc::ETOOMANYREFS) => return Flushed::Crowded,
                 Err(_) => self.queue.clear(),
             }
         }
@@ -184,8 +239,9 @@ impl Turn<'_> {
 
     fn sent(&mut self, bytes: usize) {
         if let Some(first) = self.queue.waiting.front_mut() {
-            first.advance(bytes);
-            if first.is_empty() {
+            first.bytes.advance(bytes);
+            first.file = None;
+            if first.bytes.is_empty() {
                 self.queue.waiting.pop_front();
             }
         }

@@ -1,15 +1,16 @@
 //! The task that listens to one worker process, and tells the listener inline.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::oneshot;
 
+use super::arrivals::Arrivals;
 use super::output::{Budget, Pipe};
 use super::{Gone, Listener, Note, Phase, Process, ProcessEvent};
-use crate::protocol::{Broken, Decoder, FromWorker, Hello, Level, Maxima, VERSION, WorkerPhase};
+use crate::protocol::{Broken, Decoder, FromWorker, Hello, Level, MOST_FILES, Maxima, VERSION, WorkerPhase};
+use crate::rights;
 
 /// Reads between two pauses for others.
 const READS: u32 = 64;
@@ -28,7 +29,7 @@ enum Stage {
 
 pub(super) struct Reader {
     process: Arc<Process>,
-    socket: OwnedReadHalf,
+    arrivals: Arrivals,
     pipes: [Pipe; 2],
     decoder: Decoder,
     listener: Arc<dyn Listener>,
@@ -41,12 +42,14 @@ pub(super) struct Reader {
     of_none: Budget,
     /// Output that may belong to a call whose `started` is still in the socket.
     early: Option<(Level, String)>,
+    /// The files of the answer to the call in work.
+    files: Vec<OwnedFd>,
 }
 
 impl Reader {
     pub fn new(
         process: Arc<Process>,
-        socket: OwnedReadHalf,
+        arrivals: Arrivals,
         pipes: [Pipe; 2],
         maxima: Maxima,
         listener: Arc<dyn Listener>,
@@ -55,7 +58,7 @@ impl Reader {
     ) -> Self {
         Self {
             process,
-            socket,
+            arrivals,
             pipes,
             decoder: Decoder::new(maxima),
             listener,
@@ -67,6 +70,7 @@ impl Reader {
             of_call: Budget::default(),
             of_none: Budget::default(),
             early: None,
+            files: Vec::new(),
         }
     }
 
@@ -91,7 +95,7 @@ impl Reader {
                     let level = err.level;
                     self.output(level, text);
                 }
-                read = read_some(&mut self.socket, &mut self.decoder), if self.open => match read {
+                read = self.arrivals.read(&mut self.decoder), if self.open => match read {
                     Ok(n) if n > 0 => {
                         self.process.outgoing.hold();
                         self.frames();
@@ -108,7 +112,7 @@ impl Reader {
     fn finish(mut self, gone: Option<Gone>) {
         // More than a socket holds; what a surviving child goes on sending is not waited for.
         for _ in 0..READS {
-            if !self.open || !self.read_rest() {
+            if !self.open || !self.arrivals.read_now(&mut self.decoder) {
                 break;
             }
             self.frames();
@@ -129,36 +133,23 @@ impl Reader {
         (self.note)(Note::Done);
     }
 
-    /// Reads without waiting, past what the runtime knows of the socket. False when there is nothing.
-    fn read_rest(&mut self) -> bool {
-        use std::os::fd::{AsFd, AsRawFd};
-        let mut room = self.decoder.room();
-        let free = bytes::BufMut::remaining_mut(&room);
-        let mut piece = vec![0; free.min(64 << 10)];
-        let fd = self.socket.as_ref().as_fd().as_raw_fd();
-        match nix::sys::socket::recv(fd, &mut piece, nix::sys::socket::MsgFlags::MSG_DONTWAIT) {
-            Ok(n) if n > 0 => {
-                bytes::BufMut::put_slice(&mut room, &piece[..n]);
-                true
-            }
-            _ => false,
+    fn frames(&mut self) {
+        if let Err(Broken(what)) = self.whole_frames() {
+            let key = self.process.key;
+            tracing::warn!(instance = %key.instance, process = key.process, "worker broke the protocol: {what}");
+            self.broken = true;
+            self.close(Note::Broken);
         }
     }
 
-    fn frames(&mut self) {
-        loop {
-            let done = match self.decoder.next() {
-                Ok(Some(frame)) => self.frame(frame),
-                Ok(None) => return,
-                Err(broken) => Err(broken),
-            };
-            if let Err(Broken(what)) = done {
-                let key = self.process.key;
-                tracing::warn!(instance = %key.instance, process = key.process, "worker broke the protocol: {what}");
-                self.broken = true;
-                return self.close(Note::Broken);
+    fn whole_frames(&mut self) -> Result<(), Broken> {
+        while let Some(frame) = self.decoder.next()? {
+            if !matches!(frame, FromWorker::OutputFile(..)) {
+                self.arrivals.expect_none()?;
             }
+            self.frame(frame)?;
         }
+        self.arrivals.settle(self.decoder.in_the_middle())
     }
 
     fn frame(&mut self, frame: FromWorker) -> Result<(), Broken> {
@@ -222,11 +213,15 @@ impl Reader {
                 self.process.ledger().update(call)?;
                 self.tell(ProcessEvent::Update(call, text));
             }
-            FromWorker::Result(call, body) => self.result(call, ProcessEvent::Result(call, body))?,
-            FromWorker::Packed(call, body) => self.result(call, ProcessEvent::Packed(call, body))?,
+            FromWorker::OutputFile(call, index) => self.file(call, index)?,
+            FromWorker::Result(call, body) => self.result(call, |files| ProcessEvent::Result(call, body, files))?,
+            FromWorker::Packed(call, body) => self.result(call, |files| ProcessEvent::Packed(call, body, files))?,
             FromWorker::Error(call, error) => {
                 self.drain_used_pipes();
                 self.process.ledger().error(call, error.kind)?;
+                if self.process.ledger().in_work().is_none() {
+                    self.files.clear();
+                }
                 self.of_none = Budget::default();
                 self.tell(ProcessEvent::Error(call, error));
             }
@@ -236,11 +231,23 @@ impl Reader {
         Ok(())
     }
 
-    fn result(&mut self, call: u64, result: ProcessEvent) -> Result<(), Broken> {
+    fn file(&mut self, call: u64, index: u32) -> Result<(), Broken> {
+        let file = self.arrivals.take()?;
+        self.process.ledger().file(call)?;
+        if index as usize != self.files.len() || self.files.len() >= MOST_FILES {
+            return Err(Broken::new(format!("file {index} of call {call}, which has {} of them", self.files.len())));
+        }
+        rights::ordinary(&file).map_err(|why| Broken::new(format!("file {index} of call {call} {why}")))?;
+        self.files.push(file);
+        Ok(())
+    }
+
+    fn result(&mut self, call: u64, result: impl FnOnce(Vec<OwnedFd>) -> ProcessEvent) -> Result<(), Broken> {
         self.drain_used_pipes();
         self.process.ledger().result(call)?;
         self.of_none = Budget::default();
-        self.tell(result);
+        let files = std::mem::take(&mut self.files);
+        self.tell(result(files));
         Ok(())
     }
 
@@ -264,7 +271,7 @@ impl Reader {
             return self.keep(in_work, level, text);
         }
         self.early = Some((level, text));
-        if self.open && self.read_rest() {
+        if self.open && self.arrivals.read_now(&mut self.decoder) {
             self.frames();
         }
         self.keep_early(None);
@@ -304,9 +311,4 @@ impl Reader {
     fn tell(&self, event: ProcessEvent) {
         self.listener.event(self.process.key, event);
     }
-}
-
-/// Waits for bytes of the worker. Safe to give up.
-async fn read_some(socket: &mut OwnedReadHalf, decoder: &mut Decoder) -> std::io::Result<usize> {
-    socket.read_buf(&mut decoder.room()).await
 }

@@ -20,18 +20,23 @@ impl Listener for Ears {
 }
 
 /// The worker's side, and what the server heard.
-struct Scene {
-    worker: StdStream,
+pub(super) struct Scene {
+    pub(super) worker: StdStream,
     stdout: std::fs::File,
     gone: Option<oneshot::Sender<Gone>>,
     heard: Receiver<ProcessEvent>,
-    notes: Receiver<Note>,
-    ended: Receiver<()>,
+    pub(super) notes: Receiver<Note>,
+    pub(super) ended: Receiver<()>,
     key: ProcessKey,
 }
 
 impl Scene {
     fn new() -> Self {
+        Self::with_files(true)
+    }
+
+    /// A process whose answers may have files, or may not.
+    pub(super) fn with_files(output_files: bool) -> Self {
         let (ours, worker) = StdStream::pair().unwrap();
         let pipe = || nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NONBLOCK).unwrap();
         let ((stdout, out), (stderr, _)) = (pipe(), pipe());
@@ -43,6 +48,7 @@ impl Scene {
         let wish = Attach {
             key,
             maxima: Maxima::default(),
+            output_files,
             ordered: Instant::now(),
             listener: Arc::new(Ears(Mutex::new(events))),
             note: Box::new(move |n| drop(note.send(n))),
@@ -65,7 +71,7 @@ impl Scene {
         })
     }
 
-    fn say(&mut self, frames: &[FromWorker]) {
+    pub(super) fn say(&mut self, frames: &[FromWorker]) {
         let mut bytes = Vec::new();
         for frame in frames {
             from_worker(frame, &mut bytes).unwrap();
@@ -73,11 +79,11 @@ impl Scene {
         self.worker.write_all(&bytes).unwrap();
     }
 
-    fn hear(&self) -> ProcessEvent {
+    pub(super) fn hear(&self) -> ProcessEvent {
         self.heard.recv_timeout(Duration::from_secs(20)).unwrap()
     }
 
-    fn ready(&mut self) -> Arc<Process> {
+    pub(super) fn ready(&mut self) -> Arc<Process> {
         let hello = self.hello();
         self.say(&[hello, FromWorker::Ready(ReadyMessage { has_request: true, has_requests: false })]);
         assert!(matches!(self.hear(), ProcessEvent::Phase { phase: Phase::Ready, .. }));
@@ -90,7 +96,7 @@ impl Scene {
     }
 
     /// Ends the process as a supervisor does, and gives the last event.
-    fn end(&mut self) -> Gone {
+    pub(super) fn end(&mut self) -> Gone {
         let gone = Gone { reason: "over".into(), out_of_memory: false, exit: None, expected: false };
         self.gone.take().unwrap().send(gone).unwrap();
         loop {
@@ -101,7 +107,7 @@ impl Scene {
     }
 }
 
-fn body(text: &'static str) -> Bytes {
+pub(super) fn body(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
 }
 
@@ -109,7 +115,7 @@ fn body(text: &'static str) -> Bytes {
 async fn a_call_goes_out_and_its_answer_comes_back() {
     let mut scene = Scene::new();
     let process = scene.ready();
-    process.call(7, 1, &body("{}"), &body("hi")).unwrap();
+    process.call(7, 1, &body("{}"), &body("hi"), vec![]).unwrap();
     let mut frame = [0; 18 + 4];
     scene.worker.read_exact(&mut frame).unwrap();
     assert_eq!(&frame[..5], [0, 0, 0, 18, kind::CALL]);
@@ -119,7 +125,7 @@ async fn a_call_goes_out_and_its_answer_comes_back() {
 
     assert!(matches!(scene.hear(), ProcessEvent::Started(7)));
     assert!(matches!(scene.hear(), ProcessEvent::Update(7, text) if text == "u"));
-    assert!(matches!(scene.hear(), ProcessEvent::Result(7, answer) if answer == "1"));
+    assert!(matches!(scene.hear(), ProcessEvent::Result(7, answer, _) if answer == "1"));
     assert_eq!(scene.end().reason, "over");
     assert!(matches!(scene.notes.recv().unwrap(), Note::Ready));
     assert!(matches!(scene.notes.recv_timeout(Duration::from_secs(20)).unwrap(), Note::Done));
@@ -131,7 +137,7 @@ async fn a_caller_never_waits_and_nothing_is_lost_or_mixed_up() {
     let process = scene.ready();
     let large = Bytes::from(vec![b'x'; 3 << 20]);
     for call in 1..=40 {
-        process.call(call, 0, &body("{}"), &large).unwrap();
+        process.call(call, 0, &body("{}"), &large, vec![]).unwrap();
     }
     process.cancel(40);
     for call in 1..=40u64 {
@@ -152,7 +158,7 @@ async fn a_caller_never_waits_and_nothing_is_lost_or_mixed_up() {
 async fn what_a_process_had_sent_counts_although_it_is_gone() {
     let mut scene = Scene::new();
     let process = scene.ready();
-    process.call(1, 0, &body(""), &body("")).unwrap();
+    process.call(1, 0, &body(""), &body(""), vec![]).unwrap();
     scene.stdout.write_all(b"from C").unwrap();
     let answer = Bytes::from(vec![b'1'; 100_000]);
     scene.say(&[FromWorker::Started(1), FromWorker::Result(1, answer.clone())]);
@@ -161,7 +167,7 @@ async fn what_a_process_had_sent_counts_although_it_is_gone() {
     let (mut answered, mut logged) = (false, false);
     loop {
         match scene.hear() {
-            ProcessEvent::Result(1, body) => answered = body == answer,
+            ProcessEvent::Result(1, body, _) => answered = body == answer,
             ProcessEvent::Log { text, .. } => logged = text == "from C",
             ProcessEvent::Gone(_) => break,
             _ => {}
@@ -175,7 +181,7 @@ async fn output_behind_the_worker_belongs_to_the_call_in_work() {
     let mut scene = Scene::new();
     let process = scene.ready();
     for call in 1..=2 {
-        process.call(call, 0, &body(""), &body("")).unwrap();
+        process.call(call, 0, &body(""), &body(""), vec![]).unwrap();
     }
     scene.stdout.write_all(b"before\n").unwrap();
     assert!(matches!(scene.hear(), ProcessEvent::Log { call: None, text, .. } if text == "before"));
@@ -217,7 +223,7 @@ async fn what_the_protocol_does_not_allow_ends_the_process() {
         let mut scene = Scene::new();
         let process = scene.ready();
         for call in 1..=2 {
-            process.call(call, 0, &body(""), &body("")).unwrap();
+            process.call(call, 0, &body(""), &body(""), vec![]).unwrap();
         }
         scene.say(&frames);
         let broke = loop {
@@ -253,7 +259,7 @@ async fn a_process_that_never_reads_is_ended_at_last() {
     let mut call = 0;
     while scene.ended.try_recv().is_err() {
         call += 1;
-        process.call(call, 0, &body(""), &large).unwrap();
+        process.call(call, 0, &body(""), &large, vec![]).unwrap();
         assert!(call < 100_000);
     }
     scene.end();
@@ -263,7 +269,7 @@ async fn a_process_that_never_reads_is_ended_at_last() {
 async fn more_output_than_is_kept_is_dropped_with_a_word() {
     let mut scene = Scene::new();
     let process = scene.ready();
-    process.call(1, 0, &body(""), &body("")).unwrap();
+    process.call(1, 0, &body(""), &body(""), vec![]).unwrap();
     scene.say(&[FromWorker::Started(1)]);
     let line = FromWorker::Log { call: 1, level: Level::Info, text: "x".repeat(60_000) };
     for _ in 0..(2 * KEPT / 60_000) {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::messages::{FromWorker, Level, Start};
-use super::{MAX_FRAME, kind, shape};
+use super::{FILE_NAME, MAX_FRAME, kind, shape};
 
 /// The head of a call frame: length, kind, call, flags, length of the context. The context and the body follow it.
 pub type CallHead = [u8; 18];
@@ -56,6 +56,17 @@ pub fn credit(call: u64, updates: u32) -> [u8; 17] {
     frame
 }
 
+/// The frame of a file of a call that follows, or `None` when its name is longer than the protocol allows. A descriptor goes
+/// with it.
+#[must_use]
+pub fn input_file(call: u64, index: u32, name: &str) -> Option<Vec<u8>> {
+    let mut frame = Vec::with_capacity(5 + 12 + name.len());
+    put(&mut frame, kind::INPUT_FILE, |out| {
+        raw(out, &[&call.to_be_bytes(), &index.to_be_bytes(), name.as_bytes()]).filter(|()| name.len() <= FILE_NAME)
+    })?;
+    Some(frame)
+}
+
 /// A stop frame.
 #[must_use]
 pub fn stop() -> [u8; 5] {
@@ -83,6 +94,9 @@ pub fn from_worker(frame: &FromWorker, out: &mut Vec<u8>) -> Option<()> {
             put(out, kind::LOG, |out| raw(out, &[&call.to_be_bytes(), &level, text.as_bytes()]))
         }
         FromWorker::Update(call, text) => put(out, kind::UPDATE, |out| raw(out, &[&call.to_be_bytes(), text])),
+        FromWorker::OutputFile(call, index) => {
+            put(out, kind::OUTPUT_FILE, |out| raw(out, &[&call.to_be_bytes(), &index.to_be_bytes()]))
+        }
         FromWorker::Result(call, body) => {
             put(out, kind::RESULT, |out| raw(out, &[&call.to_be_bytes(), &[shape::JSON], body]))
         }

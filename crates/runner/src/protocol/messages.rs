@@ -113,13 +113,21 @@ pub struct Fatal {
     pub public_error_message: Option<String>,
 }
 
-/// A field of a structured output.
+/// A field of a structured input or output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutputField {
+pub struct TypedField {
     /// Its name.
     pub name: String,
     /// Its type, in the contract's words.
     pub data_type: String,
+}
+
+impl TypedField {
+    /// Whether its values are files.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        matches!(self.data_type.as_str(), "file" | "array_file")
+    }
 }
 
 /// The server's first frame: what to load.
@@ -138,7 +146,10 @@ pub struct Start {
     /// `structured` or `plain`.
     pub output_type: String,
     /// The fields of a structured output.
-    pub output_fields: Vec<OutputField>,
+    pub output_fields: Vec<TypedField>,
+    /// The fields of a structured input whose values are files, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub input_files: Vec<TypedField>,
 }
 
 /// A frame from a worker. Numbers of calls are never zero, except where a log line belongs to none.
@@ -163,6 +174,8 @@ pub enum FromWorker {
     },
     /// A part of a call's answer.
     Update(u64, Bytes),
+    /// A file of a call's answer: the call, and which of its files. A descriptor comes with it.
+    OutputFile(u64, u32),
     /// The JSON answer of a call.
     Result(u64, Bytes),
     /// The answer of a call, packed.

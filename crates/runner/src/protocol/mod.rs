@@ -11,9 +11,9 @@ mod payload;
 mod tests;
 
 pub use decoder::Decoder;
-pub use encode::{CallHead, call_head, cancel, credit, from_worker, recall, start, stop};
+pub use encode::{CallHead, call_head, cancel, credit, from_worker, input_file, recall, start, stop};
 pub use messages::{
-    CallError, ErrorKind, Fatal, FatalKind, FromWorker, Hello, Level, OutputField, PhaseDone, ReadyMessage, Start,
+    CallError, ErrorKind, Fatal, FatalKind, FromWorker, Hello, Level, PhaseDone, ReadyMessage, Start, TypedField,
     WorkerPhase,
 };
 
@@ -25,6 +25,12 @@ pub const FIRST_CREDIT: u32 = 16;
 
 /// The largest length a frame may announce.
 pub const MAX_FRAME: usize = 1 << 30;
+
+/// The files a call may have, and an answer.
+pub const MOST_FILES: usize = 1000;
+
+/// Bytes of the name of an input file.
+pub const FILE_NAME: usize = 4 << 10;
 
 /// The kinds of frames.
 pub mod kind {
@@ -39,12 +45,14 @@ pub mod kind {
     pub const ERROR: u8 = 0x08;
     pub const FATAL: u8 = 0x09;
     pub const STOPPED: u8 = 0x0A;
+    pub const OUTPUT_FILE: u8 = 0x0B;
     pub const START: u8 = 0x40;
     pub const CALL: u8 = 0x41;
     pub const CANCEL: u8 = 0x42;
     pub const CREDIT: u8 = 0x43;
     pub const STOP: u8 = 0x44;
     pub const RECALL: u8 = 0x45;
+    pub const INPUT_FILE: u8 = 0x46;
 }
 
 /// The flag of a call whose body is packed.
@@ -84,6 +92,7 @@ impl Maxima {
             kind::ERROR => (8, 64 * KIB),
             kind::FATAL => (0, 64 * KIB),
             kind::STOPPED => (0, 0),
+            kind::OUTPUT_FILE => (12, 0),
             _ => return None,
         };
         Some(fixed + free)

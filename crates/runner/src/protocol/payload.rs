@@ -49,6 +49,10 @@ impl Payload<'_> {
                 text(&bytes[8..])?;
                 FromWorker::Update(call, self.rest(8))
             }
+            kind::OUTPUT_FILE => match bytes[8.min(bytes.len())..].first_chunk() {
+                Some(index) => FromWorker::OutputFile(call(bytes)?, u32::from_be_bytes(*index)),
+                None => return Err(Broken::new("a file frame has no index")),
+            },
             kind::RESULT => {
                 let call = call(bytes)?;
                 match bytes.get(8) {

@@ -55,6 +55,7 @@ fn any_frame() -> impl Strategy<Value = FromWorker> {
             text
         }),
         (call.clone(), ".{0,200}").prop_map(|(call, text)| FromWorker::Update(call, Bytes::from(text))),
+        (call.clone(), any::<u32>()).prop_map(|(call, index)| FromWorker::OutputFile(call, index)),
         (call.clone(), vec(any::<u8>(), 0..300)).prop_map(|(call, body)| FromWorker::Result(call, Bytes::from(body))),
         (call.clone(), vec(any::<u8>(), 0..300)).prop_map(|(call, body)| FromWorker::Packed(call, Bytes::from(body))),
         (call.clone(), 60_000usize..400_000)
@@ -85,7 +86,7 @@ proptest! {
     }
 
     #[test]
-    fn any_payload_of_a_known_kind_is_a_frame_or_broken(kind in 0u8..12, payload in vec(any::<u8>(), 0..200)) {
+    fn any_payload_of_a_known_kind_is_a_frame_or_broken(kind in 0u8..13, payload in vec(any::<u8>(), 0..200)) {
         let mut bytes = u32::try_from(payload.len() + 1).unwrap().to_be_bytes().to_vec();
         bytes.push(kind);
         bytes.extend(payload);
@@ -123,6 +124,7 @@ fn each_kind_ends_at_its_maximum() {
         (kind::ERROR, 8 + 65536),
         (kind::FATAL, 65536),
         (kind::STOPPED, 0),
+        (kind::OUTPUT_FILE, 12),
     ] {
         let head = |payload: usize| {
             let mut head = u32::try_from(payload + 1).unwrap().to_be_bytes().to_vec();
@@ -152,6 +154,10 @@ fn the_servers_frames_are_laid_out_as_written() {
     assert_eq!(stop(), [0, 0, 0, 1, 0x44]);
     let head = call_head(1, 2, &Bytes::from_static(b"{}"), &Bytes::from_static(b"abc")).unwrap();
     assert_eq!(head, [0, 0, 0, 19, 0x41, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 2]);
+    let file = input_file(1, 2, "a.png").unwrap();
+    assert_eq!(file, b"\0\0\0\x12\x46\0\0\0\0\0\0\0\x01\0\0\0\x02a.png");
+    assert!(input_file(1, 0, &"n".repeat(FILE_NAME)).is_some());
+    assert!(input_file(1, 0, &"n".repeat(FILE_NAME + 1)).is_none());
     let frame = start(&Start {
         protocol: VERSION,
         base_directory: "/deployment".into(),
@@ -160,8 +166,10 @@ fn the_servers_frames_are_laid_out_as_written() {
         input_type: "plain".into(),
         output_type: "plain".into(),
         output_fields: vec![],
+        input_files: vec![],
     })
     .unwrap();
     assert_eq!(u32::from_be_bytes(*frame.first_chunk().unwrap()) as usize, frame.len() - 4);
     assert_eq!((frame[4], frame[5]), (0x40, b'{'));
+    assert!(!String::from_utf8_lossy(&frame).contains("input_files"));
 }

@@ -160,6 +160,7 @@ impl Bench {
                 input_type: "plain".into(),
                 output_type: "plain".into(),
                 output_fields: vec![],
+                input_files: vec![],
             },
             limits: InstanceLimits { memory_bytes: 256 << 20, processes: 64, ..InstanceLimits::default() },
             egress: None,
@@ -297,7 +298,7 @@ impl Instance {
     pub fn ask(&mut self, process: &Process, call: u64, data: &str) -> Result<Value, String> {
         hand(process, call, data);
         self.wait(|_, event| match event {
-            ProcessEvent::Result(of, body) if of == call => Some(Ok(serde_json::from_slice(&body).unwrap())),
+            ProcessEvent::Result(of, body, _) if of == call => Some(Ok(serde_json::from_slice(&body).unwrap())),
             ProcessEvent::Error(of, error) if of == call => Some(Err(error.message)),
             ProcessEvent::Gone(gone) => Some(Err(gone.reason)),
             _ => None,
@@ -317,5 +318,5 @@ impl Instance {
 /// Hands over a call whose body is a text.
 pub fn hand(process: &Process, call: u64, data: &str) {
     let context = json!({"id": "r", "request_mode": "express", "user_id": "u"}).to_string();
-    process.call(call, 1, &Bytes::from(context), &Bytes::from(data.to_owned())).unwrap();
+    process.call(call, 1, &Bytes::from(context), &Bytes::from(data.to_owned()), vec![]).unwrap();
 }

@@ -201,7 +201,7 @@ async fn a_call_in_work_can_be_cancelled() {
             ends.push((call, format!("{:?}", error.kind)));
             None
         }
-        ProcessEvent::Result(3, _) => Some(()),
+        ProcessEvent::Result(3, ..) => Some(()),
         _ => None,
     });
     ends.sort();
@@ -236,7 +236,7 @@ async fn a_call_that_has_not_started_is_given_back_at_once() {
     process.cancel(1);
     instance.wait(|_, event| matches!(event, ProcessEvent::Error(1, _)).then_some(()));
     hand(&process, 4, "more");
-    instance.wait(|_, event| matches!(event, ProcessEvent::Result(4, _)).then_some(()));
+    instance.wait(|_, event| matches!(event, ProcessEvent::Result(4, ..)).then_some(()));
     bench.close().await;
 }
 
@@ -247,9 +247,9 @@ async fn large_bodies_go_both_ways_packed() {
     let text = format!("[{}]", (0..5000).map(|n| format!("{n}.5")).collect::<Vec<_>>().join(","));
     let body = format!(r#"{{"x":{text}}}"#);
     let packed = pack(body.as_bytes()).unwrap();
-    process.call(1, PACKED, &Bytes::from_static(b"{}"), &packed.into()).unwrap();
+    process.call(1, PACKED, &Bytes::from_static(b"{}"), &packed.into(), vec![]).unwrap();
     let answer = instance.wait(|_, event| match event {
-        ProcessEvent::Packed(1, body) => Some(body.clone()),
+        ProcessEvent::Packed(1, body, _) => Some(body.clone()),
         _ => None,
     });
     assert!(unpack(&answer, 1 << 20).unwrap() == format!(r#"{{"y":{body}}}"#).into_bytes());

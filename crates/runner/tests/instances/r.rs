@@ -101,7 +101,7 @@ fn ends(instance: &mut Instance, calls: &[u64]) -> Vec<(u64, Result<String, Stri
         .iter()
         .map(|_| {
             instance.wait(|_, event| match event {
-                ProcessEvent::Result(call, body) => Some((call, Ok(String::from_utf8(body.to_vec()).unwrap()))),
+                ProcessEvent::Result(call, body, _) => Some((call, Ok(String::from_utf8(body.to_vec()).unwrap()))),
                 ProcessEvent::Error(call, error) => Some((call, Err(error.message))),
                 _ => None,
             })
@@ -155,7 +155,7 @@ async fn large_bodies_go_through_the_relay_both_ways() {
     let mut instance = bench.start(spec(&bench, "input_data").await).await;
     let process = instance.ready();
     let large = "ü".repeat(4 << 20);
-    process.call(1, 1, &Bytes::from("{}"), &Bytes::from(large.clone())).unwrap();
+    process.call(1, 1, &Bytes::from("{}"), &Bytes::from(large.clone()), vec![]).unwrap();
     assert_eq!(ends(&mut instance, &[1]), [(1, Ok(format!("\"{large}\"")))]);
     bench.close().await;
 }

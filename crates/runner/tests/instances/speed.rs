@@ -45,7 +45,7 @@ async fn many_calls_through_one_process() {
     (1..=AHEAD).for_each(|call| hand(&process, call, "x"));
     let mut next = AHEAD + 1;
     instance.wait(|_, event| match event {
-        ProcessEvent::Result(call, _) => {
+        ProcessEvent::Result(call, _, _) => {
             hand(&process, next, "x");
             next += 1;
             (call == CALLS).then_some(())

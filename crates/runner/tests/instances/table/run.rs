@@ -67,7 +67,7 @@ async fn one(bench: &Bench, spec: InstanceSpec, on: &Value) -> String {
     let answer = loop {
         use modelyard_runner::process::ProcessEvent::{Gone, Result};
         match instance.hear() {
-            Heard::Event(_, Result(1, body)) => {
+            Heard::Event(_, Result(1, body, _)) => {
                 break serde_json::from_slice::<Value>(&body).unwrap().as_str().unwrap_or_default().to_owned();
             }
             Heard::Event(_, Gone(gone)) => break gone.reason,
