@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from .values import NoJson, as_object, simplify, type_name
 
 TYPE_CHECKING = False
@@ -23,6 +21,10 @@ class Mismatch(Exception):
         self.place = place
 
 
+class NoFile(Exception):
+    """A path that leads to nothing the server takes; the text goes on after the name of the field."""
+
+
 def exact_types(data_type: str) -> Tuple[FrozenSet[Any], Optional[FrozenSet[Any]]]:
     """The types that need no conversion, of the value and of its items; empty where there always is one."""
     if data_type.startswith("array_"):
@@ -33,11 +35,12 @@ def exact_types(data_type: str) -> Tuple[FrozenSet[Any], Optional[FrozenSet[Any]
     return frozenset(whole[data_type] | {NOTHING} if data_type in whole else ()), None
 
 
-def converter(data_type: str) -> Callable[[Any], Any]:
-    """What turns a value into that of a field of this type, or raises `Mismatch` or `NoJson`."""
+def converter(data_type: str, file: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What turns a value into that of a field of this type, or raises `Mismatch` or `NoJson`; `file` does it for files."""
+    kinds = {**_ONE, "file": file}
     if data_type.startswith("array_"):
-        return _array(_ONE.get(data_type[len("array_") :], _anything), exact_types(data_type)[1])
-    return _ONE.get(data_type, _anything)
+        return _array(kinds.get(data_type[len("array_") :], _anything), exact_types(data_type)[1])
+    return kinds.get(data_type, _anything)
 
 
 def _step(value: Any) -> Any:
@@ -102,34 +105,12 @@ def _dict(value: Any) -> Any:
         raise Mismatch(type_name(value)) from None
 
 
-def _file(value: Any) -> Any:
-    """A path, absolute from here on since only this process knows its folder; URIs stay."""
-    if isinstance(value, dict):
-        path = value.get("file")
-        if not isinstance(path, str) and not hasattr(type(path), "__fspath__"):
-            raise Mismatch("a dict without a path in 'file'")
-        return {**value, "file": _absolute(path)}
-    if isinstance(value, str) or hasattr(type(value), "__fspath__"):
-        return _absolute(value)
-    raise Mismatch(type_name(value))
-
-
-def _absolute(path: Any) -> str:
-    found: str = os.fspath(path)
-    if not isinstance(found, str):
-        raise Mismatch(type_name(found))
-    found = str.__str__(found)
-    if found.startswith(URI) or os.path.isabs(found):
-        return found
-    return os.path.join(os.getcwd(), found)
-
-
 def _anything(value: Any) -> Any:
     """A type this worker does not know: the server judges."""
     return value
 
 
-_ONE = {"int": _int, "double": _double, "string": _string, "bool": _bool, "dict": _dict, "file": _file}
+_ONE = {"int": _int, "double": _double, "string": _string, "bool": _bool, "dict": _dict}
 
 
 def _array(convert: Callable[[Any], Any], exact: Optional[FrozenSet[Any]]) -> Callable[[Any], List[Any]]:

@@ -8,7 +8,8 @@ PROTOCOL = 1
 
 HELLO, PHASE, READY, STARTED, LOG = 0x01, 0x02, 0x03, 0x04, 0x05
 UPDATE, RESULT, ERROR, FATAL, STOPPED = 0x06, 0x07, 0x08, 0x09, 0x0A
-START, CALL, CANCEL, CREDIT, STOP, RECALL = 0x40, 0x41, 0x42, 0x43, 0x44, 0x45
+OUTPUT_FILE = 0x0B
+START, CALL, CANCEL, CREDIT, STOP, RECALL, INPUT_FILE = 0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46
 
 #: The least and the greatest length (kind and payload) of each frame the server may send.
 INCOMING = {
@@ -18,6 +19,7 @@ INCOMING = {
     CREDIT: (13, 13),
     STOP: (1, 1),
     RECALL: (9, 9),
+    INPUT_FILE: (13, 13 + (4 << 10)),
 }
 
 #: The greatest payload of the frames whose size user code decides.
@@ -26,6 +28,9 @@ UPDATE_MAX = 1 << 20
 RESULT_MAX = 512 << 20
 #: Sentences in `error` and `fatal` are cut here, so that even escaped they stay below 64 KiB.
 SENTENCE_MAX = 4000
+
+#: Files a call may have, and an answer.
+FILES_MAX = 1000
 
 #: Updates a call may send before the server grants more.
 FIRST_CREDITS = 16
@@ -40,6 +45,8 @@ HEAD = Struct(">IB")
 CALL_HEAD = Struct(">IBQBI")
 CALL_NUMBER = Struct(">Q")
 CREDIT_BODY = Struct(">QI")
+FILE_HEAD = Struct(">QI")
+OUTPUT_FILE_FRAME = Struct(">IBQI")
 STARTED_FRAME = Struct(">IBQ")
 LOG_HEAD = Struct(">IBQB")
 RESULT_HEAD = Struct(">IBQB")
@@ -58,6 +65,11 @@ def call_frame(kind: int, call: int, payload: bytes) -> bytes:
 def started(call: int) -> bytes:
     """Says that user code begins with this call."""
     return STARTED_FRAME.pack(9, STARTED, call)
+
+
+def output_file(call: int, index: int) -> bytes:
+    """A file of the answer to a call; its descriptor goes with the frame."""
+    return OUTPUT_FILE_FRAME.pack(13, OUTPUT_FILE, call, index)
 
 
 def log(call: int, level: int, text: bytes) -> bytes:

@@ -7,11 +7,27 @@ from _collections import deque  # type: ignore[import-not-found]  # `collections
 from _thread import RLock
 
 from .exits import Exit, leave
-from .frames import CALL, CALL_HEAD, CALL_NUMBER, CANCEL, CREDIT, CREDIT_BODY, FLAGS, HEAD, INCOMING, RECALL, START
+from .frames import (
+    CALL,
+    CALL_HEAD,
+    CALL_NUMBER,
+    CANCEL,
+    CREDIT,
+    CREDIT_BODY,
+    FLAGS,
+    HEAD,
+    INCOMING,
+    INPUT_FILE,
+    RECALL,
+    START,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Deque, List, Set, Tuple, Union
+    from typing import Any, Deque, List, Optional, Set, Tuple, Union
+
+    from .arriving import Arriving
+    from .descriptors import Descriptors
 
     Entry = Tuple[int, int, Any, Any]
 
@@ -25,7 +41,8 @@ class BrokenProtocol(Exception):
 class Inbox:
     """Frames that have arrived: calls in order, cancels, credits, start and stop."""
 
-    __slots__ = ("fd", "lock", "queue", "cancelled", "running", "wanted", "credits", "start", "stopping", "_rest")
+    __slots__ = ("fd", "lock", "queue", "cancelled", "running", "wanted", "credits", "start", "stopping", "files")
+    __slots__ += ("_rest", "_read", "_readv", "_append")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -41,12 +58,26 @@ class Inbox:
         self.credits = 0
         self.start: Any = None
         self.stopping = False
+        #: The files of the calls in the queue, where there may be any.
+        self.files: Optional[Arriving] = None
         self._rest = b""
+        self._read: Any = os.read
+        self._readv: Any = os.readv
+        self._append: Any = self.queue.append
+
+    def expect_files(self, descriptors: Descriptors, files: Arriving) -> None:
+        """From now on descriptors are looked for, and calls may have files."""
+        self.files = files
+        self._read, self._readv, self._append = descriptors.read, descriptors.readv, files.call
+
+    def within_a_frame(self) -> bool:
+        """Whether a part of a frame has been read."""
+        return bool(self._rest)
 
     def read(self) -> None:
         """Reads once, waiting if nothing is there, and handles every whole frame."""
         try:
-            data = os.read(self.fd, READ_SIZE)
+            data = self._read(self.fd, READ_SIZE)
             if not data:
                 leave(Exit.SOCKET_GONE, "the server closed the socket")
             if self._rest:
@@ -62,7 +93,7 @@ class Inbox:
     def _take(self, data: Union[bytes, memoryview]) -> int:
         """Handles the whole frames at the beginning of `data`; returns where the first incomplete one begins."""
         position, end = 0, len(data)
-        unpack, append = CALL_HEAD.unpack_from, self.queue.append
+        unpack, append = CALL_HEAD.unpack_from, self._append
         while end - position >= 5:
             if end - position >= 18:
                 size, kind, call, flags, context_size = unpack(data, position)
@@ -96,13 +127,20 @@ class Inbox:
         self._rest = b""
         view = memoryview(whole)
         while have < size:
-            got = os.readv(self.fd, (view[have:],))
+            got = self._readv(self.fd, (view[have:],))
             if not got:
                 leave(Exit.SOCKET_GONE, "the server closed the socket within a frame")
             have += got
         self._take(view)
 
     def _control(self, kind: int, payload: Union[bytes, memoryview]) -> None:
+        if kind == INPUT_FILE:
+            if self.files is None:
+                raise BrokenProtocol("a file came, and no input field is for files")
+            self.files.file(payload)
+            return
+        if self.files is not None:
+            self.files.other()
         if kind == CANCEL:
             self._cancel(CALL_NUMBER.unpack(payload)[0])
         elif kind == RECALL:
@@ -136,6 +174,9 @@ class Inbox:
         self.queue.clear()
         self.queue.extend(kept)
         self.cancelled.clear()
+        if self.files is not None:
+            for call in found:
+                self.files.take(call)
         return found
 
     def become_child(self) -> None:
@@ -146,3 +187,5 @@ class Inbox:
         self.running = 0
         self.stopping = False
         self._rest = b""
+        if self.files is not None:
+            self.files.become_child()

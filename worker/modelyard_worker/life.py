@@ -50,12 +50,13 @@ def _live(arguments: Arguments, loaded_before: FrozenSet[str]) -> None:
     _replace_streams(book, interrupts)
     _mind_forks(wire, inbox, book)
     serving = Serving(wire, inbox, book, interrupts)
+    outputs = _with_files(serving, start, arguments.process)
     deployment = None
     try:
         deployment, dispatch = _load(book, wire, start, loaded_before)
     except Fatal as fatal:
         _report_fatal(book, wire, fatal)
-    serving.serve(dispatch, _outputs(book, wire, start), start.input_type == "plain")
+    serving.serve(dispatch, outputs, start.input_type == "plain")
     _stop(deployment, book, wire)
 
 
@@ -77,12 +78,32 @@ def _phase(name: str, seconds: float) -> bytes:
     return frames.frame(frames.PHASE, dumps({"phase": name, "micros": max(0, int(seconds * 1e6))}))
 
 
-def _outputs(book: Logbook, wire: Wire, start: Start) -> Outputs:
+def _with_files(serving: Serving, start: Start, process: int) -> Outputs:
+    """Prepares the output side, and what files need if a field is for files: before user code, whose modules may have any name."""
+    wire, inbox, book = serving.wire, serving.inbox, serving.book
+
     def note(text: str) -> None:
         with wire.lock:
             book.add(INFO, text)
 
-    return Outputs(start.output_type, start.output_fields, note)
+    handing = None
+    output_files = any(field["data_type"] in ("file", "array_file") for field in start.output_fields)
+    if start.input_files or output_files:
+        from .descriptors import Descriptors
+
+        wire.descriptors = Descriptors(wire.fd, inbox.within_a_frame)
+    if start.input_files and wire.descriptors:
+        from .arriving import Arriving
+        from .placing import Placing
+
+        arriving = Arriving(wire.descriptors, inbox.queue)
+        inbox.expect_files(wire.descriptors, arriving)
+        serving.placing = Placing(arriving, start.input_files, process, note)
+    if output_files:
+        from .handing import Handing
+
+        handing = Handing(lambda index, file: wire.send_file(frames.output_file(book.current, index), file))
+    return Outputs(start.output_type, start.output_fields, note, handing)
 
 
 def _replace_streams(book: Logbook, interrupts: Interrupts) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from .codec import make_encode
-from .fields import Mismatch, converter, exact_types
+from .fields import Mismatch, NoFile, converter, exact_types
 from .packed import packer
 from .values import NoJson, as_object, at, plain, simplify, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Tuple
+    from typing import Any, Callable, Dict, List, Optional, Tuple
+
+    from .handing import Handing
 
     #: Its name, its data type, its name as a JSON key, and what converts a value for it.
     Field = Tuple[str, str, bytes, Callable[[Any], Any]]
@@ -27,8 +29,12 @@ def encoded(value: Any) -> bytes:
     return "".join(encode(value, 0)).encode()
 
 
-def _field_of(name: str, data_type: str) -> Field:
-    return name, data_type, encoded(name) + b":", converter(data_type)
+def _field_of(name: str, data_type: str, files: Optional[Handing]) -> Field:
+    return name, data_type, encoded(name) + b":", converter(data_type, files.value if files else _no_files)
+
+
+def _no_files(value: Any) -> Any:
+    raise Mismatch(type_name(value))
 
 
 def _certain(subject: str, value: Any) -> bytes:
@@ -54,8 +60,15 @@ def _joined(items: List[bytes]) -> bytes:
 class Outputs:
     """The output side of one deployment, prepared once."""
 
-    def __init__(self, output_type: str, fields: List[Dict[str, str]], note: Callable[[str], None]) -> None:
-        self._fields = [_field_of(field["name"], field["data_type"]) for field in fields]
+    def __init__(
+        self,
+        output_type: str,
+        fields: List[Dict[str, str]],
+        note: Callable[[str], None],
+        files: Optional[Handing] = None,
+    ) -> None:
+        self._files = files
+        self._fields = [_field_of(field["name"], field["data_type"], files) for field in fields]
         self._names = frozenset(field["name"] for field in fields)
         self._note = note
         self._structured = output_type != "plain"
@@ -64,7 +77,9 @@ class Outputs:
         self.pack = packer({field["name"]: field["data_type"] for field in fields} if self._structured else {})
 
     def body(self, value: Any, many: bool) -> bytes:
-        """The result body of a value that did not fit as it was; raises `OutputError`."""
+        """The result body of a value that did not fit as it was, after its files were sent; raises `OutputError`."""
+        if self._files is not None:
+            self._files.begin()
         if not self._structured:
             return _certain("The output", value)
         if many and isinstance(value, (list, tuple)):
@@ -101,6 +116,8 @@ class Outputs:
         except Mismatch as error:
             where = "'%s'%s" % (name, at(error.place))
             raise OutputError("The output field %s must be of type %s, not %s" % (where, kind, error.found)) from None
+        except NoFile as error:
+            raise OutputError("The output field '%s' %s" % (name, error)) from None
         except Exception as error:
             raise OutputError("The output field '%s' could not be converted: %s" % (name, error)) from None
         return key + _certain("The output field '%s'" % name, converted)

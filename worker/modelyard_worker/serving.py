@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Union
 
     from .inbox import Entry
+    from .placing import Placing
 
 EXCEPTION = "An exception occurred in the request. See the logs for details."
 TOO_LARGE = "The result is larger than 512 MiB; return large data as a file"
@@ -50,13 +51,15 @@ class Serving:
         self.inbox = inbox
         self.book = book
         self.interrupts = interrupts
+        #: Where the files of calls are put, if an input field is for files.
+        self.placing: Optional[Placing] = None
 
     def serve(self, dispatch: Dispatch, outputs: Outputs, plain_input: bool) -> None:
         """Answers calls until the server says stop."""
         book, queue, popleft = self.book, self.inbox.queue, self.inbox.queue.popleft
         lock, write, cancelled = self.wire.lock, self.wire.write, self.inbox.cancelled
         pack, kind = frames.STARTED_FRAME.pack, frames.STARTED
-        answer = self._answering(dispatch, outputs, plain_input)
+        answer = self._tidying(self._answering(dispatch, outputs, plain_input))
         entry = self._next()
         while entry is not None:
             frame = answer(*entry)
@@ -99,6 +102,8 @@ class Serving:
                 call = entry[0]
                 if call in inbox.cancelled:
                     inbox.cancelled.discard(call)
+                    if inbox.files is not None:
+                        inbox.files.take(call)
                     self.wire.send(given_up(call))
                     continue
                 with self.wire.lock:
@@ -111,11 +116,26 @@ class Serving:
                 if not inbox.queue and not inbox.stopping:
                     inbox.read()
 
+    def _tidying(self, answer: Callable[..., Any]) -> Callable[..., Any]:
+        """The same, with the files of a call gone before its answer is sent."""
+        placing, book = self.placing, self.book
+        if placing is None:
+            return answer
+
+        def tidying(call: int, *rest: Any) -> Any:
+            try:
+                return answer(call, *rest)
+            finally:
+                if not book.detached:
+                    placing.tidy(call)
+
+        return tidying
+
     def _answering(self, dispatch: Dispatch, outputs: Outputs, plain_input: bool) -> Callable[..., Any]:
         """The function from a call to its last frame, in parts if it is large. What it needs is looked up here, once."""
         inbox, interrupts, pack = self.inbox, self.interrupts, frames.RESULT_HEAD.pack
         kind, most, joined = frames.RESULT, frames.RESULT_MAX, "".join
-        direct = None if plain_input else dispatch.direct
+        direct = None if plain_input or self.placing is not None else dispatch.direct
         fits, slow_body, failure, many_flag = outputs.fits, outputs.body, self._failure, frames.LIST_BODY
         pack_value, json, packed = outputs.pack, frames.JSON, frames.PACKED
         go_home, home = os.fchdir, move_up(os.open(".", os.O_RDONLY), HIGH + 1)
@@ -173,6 +193,8 @@ class Serving:
     def _invoke(self, dispatch: Dispatch, plain: bool, call: int, flags: int, context: Any, data: Any) -> Any:
         """The general way from a call to what the user's method returns."""
         value = payload(data, flags, plain)
+        if self.placing is not None:
+            self.placing.place(call, value, bool(flags & frames.LIST_BODY))
         given = self._context(call, context) if dispatch.wants_context else None
         return (dispatch.many if flags & frames.LIST_BODY else dispatch.single)(value, given)
 

@@ -63,6 +63,10 @@ class Start:
             for field in self.output_fields:
                 _typed(field, "name", str)
                 _typed(field, "data_type", str)
+            self.input_files: List[Dict[str, str]] = _typed({"input_files": [], **told}, "input_files", list)
+            for field in self.input_files:
+                _typed(field, "name", str)
+                _typed(field, "data_type", str)
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             leave(Exit.PROTOCOL, "the server broke the protocol: its start frame is wrong: %s" % error)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from _thread import RLock
+from errno import ETOOMANYREFS
 
 from .exits import Exit, leave
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List
+    from typing import List, Optional
+
+    from .descriptors import Descriptors
 
 #: Descriptors of ours move up here, out of the way of code that closes the low ones.
 HIGH = 700
@@ -31,11 +34,13 @@ def move_up(descriptor: int, wanted: int) -> int:
 class Wire:
     """Sends frames; every thread of the process may, so each send is under `lock`."""
 
-    __slots__ = ("fd", "lock")
+    __slots__ = ("fd", "lock", "descriptors")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.lock = RLock()
+        #: The same socket, where an answer may have files.
+        self.descriptors: Optional[Descriptors] = None
 
     def send(self, data: bytes) -> None:
         """Sends whole frames, or ends the process when the socket is gone."""
@@ -50,6 +55,18 @@ class Wire:
                 self._send_rest(memoryview(data)[sent:])
         except OSError as error:
             leave(Exit.SOCKET_GONE, "the socket to the server cannot be written: " + str(error))
+
+    def send_file(self, frame: bytes, descriptor: int) -> None:
+        """Sends a frame with a descriptor; an `OSError` when too many are on their way."""
+        with self.lock:
+            try:
+                assert self.descriptors is not None
+                sent = self.descriptors.send(frame, descriptor)
+                self._send_rest(memoryview(frame)[sent:])
+            except OSError as error:
+                if error.errno == ETOOMANYREFS:
+                    raise
+                leave(Exit.SOCKET_GONE, "the socket to the server cannot be written: " + str(error))
 
     def write_parts(self, parts: List[bytes]) -> None:
         """As `write`, of one or several large frames in pieces that need not be put together."""

@@ -24,7 +24,8 @@ from modelyard_worker import frames  # noqa: E402
 MAIN = os.path.join(ROOT, "modelyard_worker", "__main__.py")
 #: A test that waits this long has failed; none needs to.
 PATIENCE = 60.0
-NAMES = {getattr(frames, n): n for n in "HELLO PHASE READY STARTED LOG UPDATE RESULT ERROR FATAL STOPPED".split()}
+KINDS = "HELLO PHASE READY STARTED LOG UPDATE RESULT ERROR FATAL STOPPED OUTPUT_FILE".split()
+NAMES = {getattr(frames, n): n for n in KINDS}
 REQUEST_CONTEXT = {
     "id": "a-request",
     "request_mode": "express",
@@ -46,6 +47,7 @@ class Worker:
     def __init__(self, folder, environment=None, flags=("-I",)):
         self.folder = folder
         self.logs = []
+        self.files = []
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(PATIENCE)
         arguments = ["--fd", str(theirs.fileno()), "--instance", "an-instance", "--epoch", "3", "--process", "1"]
@@ -67,6 +69,25 @@ class Worker:
 
     def send_raw(self, data):
         self.socket.sendall(data)
+
+    def send_with(self, data, *descriptors):
+        """Sends bytes with descriptors at the first of them."""
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("%di" % len(descriptors), *descriptors))]
+        assert self.socket.sendmsg([data], rights) == len(data)
+
+    def send_file(self, call, index, content, name="file.txt"):
+        """Sends a file of a call that follows: bytes, or a descriptor."""
+        with tempfile.TemporaryFile() as file:
+            if isinstance(content, bytes):
+                file.write(content)
+                file.flush()
+                content = file.fileno()
+            self.send_with(self.file_bytes(call, index, name), content)
+
+    @staticmethod
+    def file_bytes(call, index, name="file.txt"):
+        payload = struct.pack(">QI", call, index) + name.encode()
+        return struct.pack(">IB", 1 + len(payload), frames.INPUT_FILE) + payload
 
     def start(self, main_file="deployment", fields=(("y", "double"),), **settings):
         start = {
@@ -132,6 +153,9 @@ class Worker:
             call = struct.unpack_from(">Q", payload)[0]
             if name == "STARTED":
                 return name, call
+            if name == "OUTPUT_FILE":
+                assert struct.unpack_from(">I", payload, 8)[0] < len(self.files)
+                return (name, call, *struct.unpack_from(">I", payload, 8))
             if name == "UPDATE":
                 return name, call, payload[8:].decode()
             if name == "ERROR":
@@ -171,7 +195,7 @@ class Worker:
             while self._signalling and not select.select([self.socket], [], [], 0.1)[0]:
                 self.process.send_signal(signal.SIGUSR1)
             try:
-                data = self.socket.recv(1 << 20)
+                data = self._receive()
             except ConnectionResetError:  # it left frames unread
                 data = b""
             if not data:
@@ -180,8 +204,17 @@ class Worker:
         data, self._buffer = self._buffer[:size], self._buffer[size:]
         return data
 
+    def _receive(self):
+        data, beside, flags, _ = self.socket.recvmsg(1 << 20, 1024, socket.MSG_CMSG_CLOEXEC)
+        assert not flags & socket.MSG_CTRUNC
+        for _, _, numbers in beside:
+            self.files += [os.fdopen(number, "rb") for (number,) in struct.iter_unpack("i", numbers)]
+        return data
+
     def close(self):
         self.socket.close()
+        for file in self.files:
+            file.close()
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate()

@@ -88,20 +88,6 @@ class Failures(WorkerTest):
         self.assertEqual(worker.ask(7), ("RESULT", {"y": 1}))
         self.assertEqual(worker.logs, [(7, 0, "Output that is not a field of the deployment was dropped: z")])
 
-    def test_relative_files_become_absolute_where_the_code_stands(self):
-        worker = self.serving(
-            """
-            def request(self, data):
-                import os
-                os.makedirs("sub", exist_ok=True)
-                os.chdir("sub")
-                return {"y": "out.txt"}
-            """,
-            fields=(("y", "file"),),
-        )
-        for number in (1, 2):  # twice: each call begins where the constructor ended
-            self.assertEqual(worker.ask(number), ("RESULT", {"y": worker.folder + "/sub/out.txt"}))
-
 
 if __name__ == "__main__":
     unittest.main()

@@ -107,7 +107,8 @@ class Malformed(WorkerTest):
     def test_random_frames_either_work_or_end_it(self):
         seeded = random.Random(20240501)
         folder = self.package(ECHO)
-        kinds = [frames.START, frames.CALL, frames.CANCEL, frames.CREDIT, frames.STOP, frames.RECALL, frames.RESULT, 0, 0xFF]
+        kinds = [frames.START, frames.CALL, frames.CANCEL, frames.CREDIT, frames.STOP, frames.RECALL, frames.RESULT]
+        kinds += [frames.INPUT_FILE, 0, 0xFF]
         for _ in range(40):
             worker = self.worker(folder)
             worker.start()

@@ -7,12 +7,15 @@ import enum
 import json
 import os
 import pathlib
+import shutil
+import tempfile
 import types
 import unittest
 import uuid
 
 import driver  # noqa: F401  (finds the worker)
 
+from modelyard_worker.handing import Handing
 from modelyard_worker.outputs import OutputError, Outputs, encode
 
 NAN = float("nan")
@@ -21,7 +24,7 @@ NAN = float("nan")
 def body(value, fields=None, many=False):
     """The body of a result, as the worker makes it: the quick way if it fits, else the slow one."""
     described = [{"name": name, "data_type": kind} for name, kind in (fields or {}).items()]
-    outputs = Outputs("plain" if fields is None else "structured", described, NOTES.append)
+    outputs = Outputs("plain" if fields is None else "structured", described, NOTES.append, Handing(_send))
     if outputs.fits(value):
         try:
             quick = "".join(encode(value, 0)).encode()
@@ -39,6 +42,12 @@ def _refuse(constant):
 
 
 NOTES = []
+SENT = []
+
+
+def _send(index, descriptor):
+    assert index == 0 or index == SENT[-1][0] + 1
+    SENT.append((index, os.pread(descriptor, 100, 0)))
 
 
 class Level(enum.IntEnum):
@@ -144,15 +153,59 @@ class Fitting(OutputTest):
         self.assertEqual(self.field("string", uuid.UUID(int=1)), str(uuid.UUID(int=1)))
         self.assertEqual(self.field("string", pathlib.PurePosixPath("/a/b")), "/a/b")
 
-    def test_files_are_paths_made_absolute_or_uris(self):
-        here = os.path.join(os.getcwd(), "out.txt")
-        self.assertEqual(self.field("file", "out.txt"), here)
-        self.assertEqual(self.field("file", "/tmp/out.txt"), "/tmp/out.txt")
-        self.assertEqual(self.field("file", pathlib.Path("out.txt")), here)
+    def test_files_are_sent_and_uris_stay(self):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        path = os.path.join(folder, "out.txt")
+        with open(path, "w") as file:
+            file.write("text")
+        os.symlink("out.txt", os.path.join(folder, "link"))
+
+        def sent(index, name, bucket=None, bucket_file=None):
+            return {"descriptor": index, "name": name, "bucket": bucket, "bucket_file": bucket_file}
+
+        del SENT[:]
+        self.assertEqual(self.field("file", path), sent(0, "out.txt"))
+        self.assertEqual(self.field("file", os.path.relpath(path)), sent(0, "out.txt"))
+        self.assertEqual(self.field("file", pathlib.Path(path)), sent(0, "out.txt"))
+        self.assertEqual(self.field("file", folder + "/link"), sent(0, "link"))
+        self.assertEqual(self.field("file", {"file": path, "bucket": "b"}), sent(0, "out.txt", "b"))
+        found = self.field("file", {"file": pathlib.Path(path), "bucket": None, "bucket_file": "c/d", "more": 1})
+        self.assertEqual(found, sent(0, "out.txt", None, "c/d"))
+        self.assertEqual(SENT, [(0, b"text")] * 6)
+        found = self.field("array_file", ["ubiops-file://a/b", path, {"file": path}])
+        self.assertEqual(found, ["ubiops-file://a/b", sent(0, "out.txt"), sent(1, "out.txt")])
         self.assertEqual(self.field("file", "ubiops-file://default/a"), "ubiops-file://default/a")
-        self.assertEqual(self.field("array_file", ["out.txt", "/b"]), [here, "/b"])
-        found = self.field("file", {"file": "out.txt", "bucket": "b", "bucket_file": "c"})
-        self.assertEqual(found, {"file": here, "bucket": "b", "bucket_file": "c"})
+        found = body([{"y": path}, {"y": path}], {"y": "file"}, many=True)
+        self.assertEqual([item["y"]["descriptor"] for item in found], [0, 1])
+
+    def test_what_is_no_file_is_refused_with_its_path(self):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        os.mkfifo(os.path.join(folder, "pipe"))
+        os.symlink("link", os.path.join(folder, "link"))
+        for value, expected in (
+            (folder + "/none", "names the file '%s/none', which cannot be read: No such file or directory" % folder),
+            (folder + "/link", "which cannot be read: Too many levels of symbolic links"),
+            (folder, "names the file '%s', which cannot be read: Is a directory" % folder),
+            ("", "names the file '', which cannot be read: No such file or directory"),
+            (folder + "/pipe", "names '%s/pipe', which is no ordinary file" % folder),
+            ("/dev/null", "names '/dev/null', which is no ordinary file"),
+            ("/proc/self/status", "names '/proc/self/status', which is no ordinary file"),
+            ("a\0b", "which cannot be read: embedded null byte"),
+            (folder + "/" + "n" * 256, "which cannot be read: File name too long"),
+        ):
+            with self.assertRaises(OutputError) as raised:
+                self.field("file", value)
+            self.assertTrue(str(raised.exception).startswith("The output field 'y' names "), raised.exception)
+            self.assertIn(expected, str(raised.exception))
+
+    def test_an_answer_has_a_thousand_files_at_most(self):
+        del SENT[:]
+        self.assertEqual(len(self.field("array_file", [__file__] * 1000)), 1000)
+        with self.assertRaises(OutputError) as raised:
+            self.field("array_file", [__file__] * 1001)
+        self.assertIn("names one file more than the 1000 an answer may have", str(raised.exception))
 
     def test_extra_keys_are_dropped_with_a_note(self):
         del NOTES[:]
@@ -191,6 +244,10 @@ class Refused(OutputTest):
             ("dict", [1], "must be of type dict, not list"),
             ("file", 3, "must be of type file, not int"),
             ("file", {"bucket": "b"}, "must be of type file, not a dict without a path in 'file'"),
+            ("file", {"file": "x", "bucket": 3}, "must be of type file, not a dict whose 'bucket' is of type int"),
+            ("file", {"file": "ubiops-file://a/b"}, "must be of type file, not a dict with a URI in 'file'"),
+            ("file", b"x", "must be of type file, not bytes"),
+            ("array_file", ["ubiops-file://a/b", None], "at [1] must be of type array_file, not null"),
             ("array_int", "12", "must be of type array_int, not str"),
             ("array_int", {1}, "must be of type array_int, not set"),
             ("array_int", Scalar(3), "must be of type array_int, not test_outputs.Scalar"),

@@ -49,7 +49,7 @@ class RWorker(Worker):
     """A running worker in R."""
 
     def __init__(self, folder):
-        self.folder, self.logs, self.socket = folder, [], Pipes()
+        self.folder, self.logs, self.files, self.socket = folder, [], [], Pipes()
         self.process = subprocess.Popen(
             ["R", "--vanilla", "--no-echo", "--file=" + MAIN, "--args", *ARGUMENTS]
             + ["--from", self.socket.names[0], "--to", self.socket.names[1]],
@@ -61,6 +61,9 @@ class RWorker(Worker):
         )
         self.socket.process = self.process
         self._buffer, self._signalling = b"", False
+
+    def _receive(self):
+        return self.socket.recv(1 << 20)
 
     def interrupt(self):
         self.process.send_signal(signal.SIGINT)
