@@ -44,6 +44,9 @@ field_of <- function(field, value) {
     if (is.null(found)) return("null")
     tryCatch(
         certain(paste0("The output field '", field$name, "'"), converted(found, field$data_type)),
+        modelyard_no_file = function(failure) {
+            refuse("output", "The output field '", field$name, "' ", conditionMessage(failure))
+        },
         modelyard_mismatch = function(failure) {
             refuse("output", "The output field '", field$name, "'", at(failure$place), " must be of type ",
                 field$data_type, ", not ", conditionMessage(failure))
@@ -54,7 +57,7 @@ field_of <- function(field, value) {
 # A JSON text, or a failure for the caller that says where there is none.
 certain <- function(subject, text) {
     tryCatch(text, error = function(failure) {
-        if (inherits(failure, "modelyard_mismatch")) stop(failure)
+        if (inherits(failure, c("modelyard_mismatch", "modelyard_no_file"))) stop(failure)
         if (inherits(failure, "modelyard_no_json")) refuse("output", subject, " ", conditionMessage(failure))
         refuse("output", subject, " could not be converted: ", conditionMessage(failure))
     })
@@ -113,19 +116,49 @@ dict_of <- function(value) {
     if (length(value) == 0L) "{}" else json_of(value)
 }
 
-# A path, absolute from here on since only this process knows its folder; URIs stay.
+# A file, which the relay opens and sends, and what stands for it: which one it is, and where it goes. URIs stay.
 file_of <- function(value) {
+    place <- list()
+    path <- value
     if (is.list(value)) {
         path <- value[["file"]]
+        place <- value
         if (!is.character(path) || length(path) != 1L) mismatch("a list without a path in 'file'")
-        value$file <- absolute(path)
-        return(json_of(value))
     }
-    if (!is.character(value) || length(value) != 1L) mismatch(type_name(value))
-    if (is.na(value)) return(item_texts(value, ""))
-    quoted(absolute(value))
+    if (!is.character(path) || length(path) != 1L) mismatch(type_name(path))
+    if (is.na(path)) return(item_texts(path, ""))
+    if (startsWith(path, "ubiops-file://")) {
+        if (length(place) > 0L) mismatch("a list with a URI in 'file'")
+        return(quoted(path))
+    }
+    bucket <- text_of(place, "bucket")
+    bucket_file <- text_of(place, "bucket_file")
+    sprintf('{"descriptor":%d,"name":%s,"bucket":%s,"bucket_file":%s}', hand(path), quoted(basename(path)), bucket, bucket_file)
 }
 
-absolute <- function(path) {
-    if (startsWith(path, "ubiops-file://") || startsWith(path, "/")) path else file.path(getwd(), path)
+text_of <- function(place, name) {
+    found <- place[[name]]
+    if (is.null(found)) return("null")
+    if (!is.character(found) || length(found) != 1L || is.na(found)) {
+        mismatch(paste0("a list whose '", name, "' is of type ", type_name(found)))
+    }
+    quoted(found)
+}
+
+# Says which file is to be sent, and gives its number. What is no file is told with its field; the relay has the last word.
+hand <- function(path) {
+    if (wire$sent >= FILES_MAX) no_file("names one file more than the 1000 an answer may have")
+    whole <- if (startsWith(path, "/")) path else file.path(getwd(), path)
+    why <- if (!file.exists(whole)) "No such file or directory"
+        else if (dir.exists(whole)) "Is a directory"
+        else if (file.access(whole, 4L) != 0L) "Permission denied"
+    if (!is.null(why)) no_file("names the file '", path, "', which cannot be read: ", why)
+    send(wire, OUTPUT_FILE, c(wire$call, number(wire$sent), utf8(whole)))
+    wire$sent <- wire$sent + 1L
+    wire$sent - 1L
+}
+
+# What the text goes on about is the field.
+no_file <- function(...) {
+    stop(structure(class = c("modelyard_no_file", "error", "condition"), list(message = paste0(...), call = NULL)))
 }

@@ -11,10 +11,18 @@ serve <- function(wire, start) {
         frame <- receive(wire)
         if (is.null(frame)) return(FALSE)
         if (frame$kind == STOP) return(TRUE)
+        if (frame$kind == INPUT_FILE) {
+            path <- rawToChar(frame$payload[-(1:12)])
+            Encoding(path) <- "UTF-8"
+            wire$files <- c(wire$files, path)
+            next
+        }
         wire$call <- frame$payload[1:8]
         try(setwd(home), silent = TRUE)
         answer(wire, start, frame$payload)
         wire$call <- NO_CALL
+        wire$files <- character()
+        wire$sent <- 0L
         frame <- NULL
     }
 }
@@ -29,7 +37,7 @@ answer <- function(wire, start, payload) {
     body <- payload[seq_len(length(payload) - 13L - size) + 13L + size]
     outcome <- tryCatch(
         {
-            data <- input_of(body, flags, start$input_type == "plain", start$context$input_fields)
+            data <- input_of(body, flags, start)
             given <- context_of(wire, context)
             many <- bitwAnd(flags, LIST_BODY) != 0L
             returned <- if (many) many_of(wire, start, data, given) else one_of(wire, start, data, given)
@@ -58,7 +66,7 @@ fail <- function(wire, outcome) {
 }
 
 # What `request` gets: structured data as lists and vectors, plain data as text; for a list body, a list of these.
-input_of <- function(body, flags, plain, fields) {
+input_of <- function(body, flags, start) {
     text <- tryCatch(rawToChar(body), error = function(failure) refuse("input", "The request data holds a zero byte"))
     Encoding(text) <- "UTF-8"
     if (!validUTF8(text)) refuse("input", "The request data is not valid UTF-8")
@@ -69,9 +77,39 @@ input_of <- function(body, flags, plain, fields) {
         refuse("input", "The request data is not valid JSON: ", sub("\n.*", "", conditionMessage(failure)))
     })
     if (many && (!is.list(value) || !is.null(names(value)))) refuse("input", "The request data is not a list")
-    if (!plain) return(if (many) lapply(value, typed, fields) else typed(value, fields))
+    if (start$input_type != "plain") {
+        fields <- start$context$input_fields
+        value <- if (length(start$input_files) == 0L) value else with_paths(value, many, start$input_files)
+        return(if (many) lapply(value, typed, fields) else typed(value, fields))
+    }
     if (many) return(lapply(value, plain_text))
     if (is.character(value)) value else trimws(text)
+}
+
+# The payload with the paths of its files where it names them: items in order, fields in their order, items of lists in order.
+with_paths <- function(payload, many, fields) {
+    paths <- wire$files
+    used <- 0L
+    path_for <- function(value) {
+        if (!is.character(value)) return(value)
+        used <<- used + 1L
+        if (used > length(paths)) value else paths[used]
+    }
+    one <- function(item) {
+        for (field in fields) {
+            value <- item[[field$name]]
+            if (is.null(value)) next
+            item[[field$name]] <- if (field$data_type == "array_file") lapply(value, path_for) else path_for(value)
+        }
+        item
+    }
+    payload <- if (many) lapply(payload, one) else one(payload)
+    if (used != length(paths)) {
+        found <- "modelyard worker: the server broke the protocol: a call names %d files, and %d came\n"
+        cat(sprintf(found, used, length(paths)), file = stderr())
+        quit(save = "no", status = 70L, runLast = FALSE)
+    }
+    payload
 }
 
 # Structured data; empty arrays, which tell nothing of their items, become vectors of the type of their field.

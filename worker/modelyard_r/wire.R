@@ -2,7 +2,10 @@
 
 HELLO <- 0x01; PHASE <- 0x02; READY <- 0x03; STARTED <- 0x04; LOG <- 0x05
 UPDATE <- 0x06; RESULT <- 0x07; ERROR <- 0x08; FATAL <- 0x09; STOPPED <- 0x0A
-START <- 0x40; CALL <- 0x41; STOP <- 0x44
+OUTPUT_FILE <- 0x0B
+START <- 0x40; CALL <- 0x41; STOP <- 0x44; INPUT_FILE <- 0x46
+
+FILES_MAX <- 1000L
 
 TEXT_BODY <- 1L; LIST_BODY <- 2L; PACKED_BODY <- 4L
 
@@ -21,6 +24,9 @@ open_wire <- function(from, to) {
     wire$pid <- Sys.getpid()
     # The call user code is in, as its eight bytes; `NO_CALL` between calls.
     wire$call <- NO_CALL
+    # Where the files of the next call lie, and how many files of the answer were sent.
+    wire$files <- character()
+    wire$sent <- 0L
     wire
 }
 

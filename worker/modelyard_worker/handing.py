@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from _io import FileIO
 from errno import ETOOMANYREFS
-from stat import S_ISDIR, S_ISREG
+from stat import S_ISREG
 from time import sleep
 
 from .fields import URI, Mismatch, NoFile
@@ -72,8 +72,6 @@ class Handing:
         return index
 
     def _check(self, path: str, found: os.stat_result) -> None:
-        if S_ISDIR(found.st_mode):
-            raise NoFile("names '%s', which is a folder" % path)
         if not S_ISREG(found.st_mode) or found.st_dev in self._kernel:
             raise NoFile("names '%s', which is no ordinary file" % path)
 

@@ -229,14 +229,100 @@ class Calls(RTest):
         numbers = [0.1, 1 / 3, 1e-300, 1.7976931348623157e308, -0.0, 5e-324, 123456789.123456789, 2**53, 3]
         self.assertEqual(worker.ask(1, {"x": numbers}), ("RESULT", {"y": numbers}))
 
-    def test_paths_become_absolute(self):
+
+class Files(RTest):
+    """The relay's part, which has the descriptors, is played by the test."""
+
+    FIELDS = [{"name": "one", "data_type": "file"}, {"name": "all", "data_type": "array_file"}]
+
+    def give(self, worker, call, *paths):
+        for index, path in enumerate(paths):
+            worker.send(frames.INPUT_FILE, struct.pack(">QI", call, index) + path.encode())
+
+    def heard(self, worker):
+        """The files of an answer as (call, index, path), and what it ended with."""
+        files = []
+        while True:
+            name, payload = worker.raw_frame()
+            if name == "OUTPUT_FILE":
+                files.append((*struct.unpack_from(">QI", payload), payload[12:].decode()))
+            if name in ("RESULT", "ERROR"):
+                return files, name, json.loads(payload[8 + (name == "RESULT") :])
+
+    def test_values_become_the_paths_that_came_before_the_call(self):
         worker = self.ready_in_r(
-            "request <- function(data) list(a = 'x.txt', b = list(file = 'y', bucket = 'k'), c = c('ubiops-file://a/b', '/z'))",
-            fields=(("a", "file"), ("b", "file"), ("c", "array_file")),
+            "request <- function(data) list(y = data)",
+            fields=(("y", "dict"),),
+            input_files=self.FIELDS,
+            context={"input_fields": self.FIELDS},
         )
-        here = worker.folder
-        wanted = {"a": here + "/x.txt", "b": {"file": here + "/y", "bucket": "k"}, "c": ["ubiops-file://a/b", "/z"]}
-        self.assertEqual(worker.ask(1, {}), ("RESULT", wanted))
+        self.give(worker, 1, "/a b", "/ü", "/c")
+        data = {"all": ["u:1", "u:2"], "other": "u:4", "one": "u:3"}
+        wanted = {"all": ["/ü", "/c"], "other": "u:4", "one": "/a b"}
+        self.assertEqual(worker.ask(1, data), ("RESULT", {"y": wanted}))
+        wanted = {"one": None, "all": []}
+        self.assertEqual(worker.ask(2, wanted), ("RESULT", {"y": wanted}))
+        self.give(worker, 3, "/x", "/y")
+        name, answer = worker.ask(3, [{"one": "u"}, {"one": None}, {"all": ["u"]}], many=True)
+        self.assertEqual([item["y"] for item in answer], [{"one": "/x"}, {"one": None}, {"all": "/y"}])
+
+    def test_as_many_files_as_the_call_names_must_come(self):
+        for paths in ((), ("/a", "/b")):
+            worker = self.ready_in_r("request <- function(data) data", input_files=self.FIELDS)
+            self.give(worker, 1, *paths)
+            worker.call(1, {"one": "u"})
+            code, stderr = worker.end()
+            self.assertEqual(code, 70)
+            self.assertIn("a call names 1 files, and %d came" % len(paths), stderr)
+
+    def test_files_of_an_answer_are_told_before_it(self):
+        worker = self.ready_in_r(
+            """
+            request <- function(data) {
+                writeLines('x', 'x.txt')
+                list(one = list(file = 'x.txt', bucket = 'k'), all = c('ubiops-file://a/b', file.path(getwd(), 'x.txt')))
+            }
+            """,
+            output_fields=self.FIELDS,
+        )
+        path = worker.folder + "/x.txt"
+        for number in (1, 2):
+            worker.call(number, {})
+            files, name, answer = self.heard(worker)
+            self.assertEqual(files, [(number, 0, path), (number, 1, path)])
+            sent = [
+                {"descriptor": index, "name": "x.txt", "bucket": bucket, "bucket_file": None}
+                for index, bucket in ((0, "k"), (1, None))
+            ]
+            self.assertEqual((name, answer), ("RESULT", {"one": sent[0], "all": ["ubiops-file://a/b", sent[1]]}))
+
+    def test_what_is_no_file_is_refused_with_its_field(self):
+        worker = self.ready_in_r("request <- function(data) list(y = data$y)", fields=(("y", "file"),))
+        for number, (value, expected) in enumerate(
+            (
+                ("none", "'y' names the file 'none', which cannot be read: No such file or directory"),
+                ("/", "'y' names the file '/', which cannot be read: Is a directory"),
+                (3, "'y' must be of type file, not integer"),
+                ({"bucket": "b"}, "'y' must be of type file, not a list without a path in 'file'"),
+                ({"file": "/x", "bucket": 3}, "'y' must be of type file, not a list whose 'bucket' is of type integer"),
+                ({"file": "ubiops-file://a/b"}, "'y' must be of type file, not a list with a URI in 'file'"),
+            ),
+            1,
+        ):
+            worker.call(number, {"y": value})
+            files, name, error = self.heard(worker)
+            self.assertEqual((files, name, error["kind"]), ([], "ERROR", "output"))
+            self.assertEqual(error["message"], "The output field " + expected)
+        worker = self.ready_in_r(
+            "request <- function(data) list(y = rep(file.path(getwd(), 'deployment.R'), data$count))",
+            fields=(("y", "array_file"),),
+        )
+        worker.call(1, {"count": 1001})
+        files, name, error = self.heard(worker)
+        self.assertEqual((len(files), name), (1000, "ERROR"))
+        self.assertIn("names one file more than the 1000 an answer may have", error["message"])
+        worker.call(2, {"count": 1000})
+        self.assertEqual(self.heard(worker)[0][-1][:2], (2, 999))
 
 
 class Install(unittest.TestCase):

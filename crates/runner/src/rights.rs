@@ -1,11 +1,14 @@
 //! Descriptors over a Unix socket that user code may write to: none that comes is ever left open by accident.
+//!
+//! The kernel hands a descriptor out with the first byte it was sent with, and ends the read with the bytes of that write.
 
-use std::io;
+use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use bytes::BufMut;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::sys::stat::{SFlag, fstat};
 use nix::sys::statfs::{
     BPF_FS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC, FsType, PROC_SUPER_MAGIC, SECURITYFS_MAGIC,
@@ -68,6 +71,47 @@ unsafe fn descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
     all
 }
 
+/// Which frame a descriptor belongs to that came with a read: a file's of that read, or of the first frame of the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Pairing {
+    /// What came; nothing in it when this process had no room for one more.
+    at_hand: Option<Option<OwnedFd>>,
+    /// It came with an earlier read: the next frame is its own.
+    due: bool,
+    several: bool,
+}
+
+impl Pairing {
+    /// To be called with what each read brought.
+    pub fn came(&mut self, descriptors: Vec<OwnedFd>, lost: bool) {
+        let count = descriptors.len();
+        self.several |= count + usize::from(lost) + usize::from(self.at_hand.is_some()) > 1;
+        if count > 0 || lost {
+            self.at_hand = Some(descriptors.into_iter().next());
+        }
+    }
+
+    /// To be called for each frame of a file: its descriptor, unless there was no room for it.
+    pub fn take(&mut self) -> Result<Option<OwnedFd>, &'static str> {
+        self.due = false;
+        self.at_hand.take().ok_or("a file frame without a descriptor")
+    }
+
+    /// To be called for each other frame.
+    pub fn expect_none(&self) -> Result<(), &'static str> {
+        if self.due { Err("a descriptor with a frame that takes none") } else { Ok(()) }
+    }
+
+    /// To be called when the whole frames of a read are done; `in_the_middle` of one, its descriptor may be at hand already.
+    pub fn settle(&mut self, in_the_middle: bool) -> Result<(), &'static str> {
+        if self.several {
+            return Err("several descriptors with one frame");
+        }
+        self.due = self.at_hand.is_some();
+        if self.due && !in_the_middle { Err("a descriptor without a frame") } else { Ok(()) }
+    }
+}
+
 /// File systems whose files are the kernel's: what they hold may depend on who reads.
 const OF_THE_KERNEL: [FsType; 8] = [
     PROC_SUPER_MAGIC,
@@ -98,10 +142,7 @@ pub(crate) fn ordinary(file: &OwnedFd) -> Result<(), &'static str> {
 }
 
 /// Sends bytes without waiting, with a descriptor at the first of them. Gives how many were taken.
-pub(crate) fn send(to: BorrowedFd<'_>, bytes: &[u8], file: &OwnedFd) -> io::Result<usize> {
-    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+pub(crate) fn send(to: BorrowedFd<'_>, bytes: &[u8], file: &OwnedFd) -> nix::Result<usize> {
     let (rights, flags) = ([file.as_raw_fd()], MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
-    let sent =
-        sendmsg::<()>(to.as_raw_fd(), &[io::IoSlice::new(bytes)], &[ControlMessage::ScmRights(&rights)], flags, None)?;
-    Ok(sent)
+    sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(bytes)], &[ControlMessage::ScmRights(&rights)], flags, None)
 }

@@ -208,7 +208,7 @@ impl Turn<'_> {
     /// As the other `write`, with a descriptor.
     fn write_with(&self, bytes: &[u8], file: &OwnedFd) -> io::Result<usize> {
         let socket = self.way.socket.as_ref();
-        socket.try_io(Interest::WRITABLE, || rights::send(socket.as_fd(), bytes, file))
+        socket.try_io(Interest::WRITABLE, || Ok(rights::send(socket.as_fd(), bytes, file)?))
     }
 
     /// Sends what the socket takes of what waits, and leaves the rest to the task.

@@ -12,6 +12,7 @@ use modelyard_runner::runner::{InstanceSpec, Runner};
 use serde_json::{Value, json};
 
 use crate::harness::{Bench, Instance, until};
+use crate::r;
 
 const PYTHON: &str = "
 import os
@@ -36,6 +37,19 @@ class Deployment:
                 except OSError:
                     pass
         return {'out': []}
+";
+
+/// The same in R, which overwrites nothing: its relay has the descriptors.
+const R: &str = "
+request <- function(data) switch(data$how,
+    copy = {
+        writeLines(paste(readLines(data$`in`, warn = FALSE), 'and back'), 'out.txt', sep = '')
+        unlink(data$`in`)
+        list(out = list('out.txt', list(file = 'out.txt', bucket = 'b')))
+    },
+    link = { file.symlink(data$to, 'link'); list(out = 'link') },
+    list(out = character())
+)
 ";
 
 fn field(name: &str, data_type: &str) -> TypedField {
@@ -132,4 +146,36 @@ async fn files_come_and_go_behind_those_of_level_1() {
     let bench = Bench::with(|settings| (settings.at_most, settings.unsafe_run) = (1, true));
     let spec = bench.spec(PYTHON);
     come_and_go(bench, spec).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_come_and_go_for_r() {
+    let bench = Bench::open();
+    let spec = r::spec_of(&bench, R).await;
+    come_and_go(bench, spec).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_relay_of_r_writes_no_file_of_a_call_that_is_cancelled_and_tells_what_cannot_be_written() {
+    let bench = Bench::open();
+    let mut spec = with_files(r::spec_of(&bench, R).await);
+    spec.limits.file_bytes = 64 << 20;
+    let mut instance = bench.start(spec).await;
+    let process = instance.ready();
+    let large = File::create_new(bench.folder.path().join("large")).unwrap();
+    large.set_len(100 << 20).unwrap();
+    let body = json!({ "how": "copy", "in": "ubiops-file://b/large" });
+    let given =
+        || vec![CallFile { name: "large".into(), file: File::open(bench.folder.path().join("large")).unwrap().into() }];
+    hand(&process, 1, &body, given());
+    assert_eq!(
+        answer(&mut instance, 1).unwrap_err(),
+        "The file 'large' cannot be given to the deployment: File too large"
+    );
+    hand(&process, 2, &body, given());
+    process.cancel(2);
+    assert!(answer(&mut instance, 2).is_err());
+    hand(&process, 3, &json!({ "how": "none", "in": null }), vec![]);
+    assert!(answer(&mut instance, 3).unwrap().1.is_empty());
+    bench.close().await;
 }

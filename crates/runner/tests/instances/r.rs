@@ -13,7 +13,11 @@ use crate::harness::{Bench, Instance, hand, processes_with, until};
 
 /// An instance whose `request` is this expression in R, of `input_data`.
 async fn spec(bench: &Bench, expression: &str) -> InstanceSpec {
-    let code = format!("request <- function(input_data, base_directory, context) {{\n{expression}\n}}\n");
+    spec_of(bench, &format!("request <- function(input_data, base_directory, context) {{\n{expression}\n}}\n")).await
+}
+
+/// An instance of this code in R.
+pub async fn spec_of(bench: &Bench, code: &str) -> InstanceSpec {
     let r = find(&Choice::OnPath, &bench.folder.path().join("r.json")).await;
     let r = r.expect("the tests of R need R: apt-get install r-base-core r-cran-jsonlite");
     let mut spec = bench.spec("");

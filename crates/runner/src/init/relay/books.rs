@@ -1,27 +1,61 @@
 //! What the relay knows of calls: which one is in work and which wait, and what follows from each frame.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::protocol::{FIRST_CREDIT, kind};
+use super::buffers::Frames;
+use crate::protocol::{FIRST_CREDIT, MOST_FILES, kind};
+
+const CANCELLED: &str = "The request was cancelled";
 
 /// The calls of one worker, and the frames that are to be passed on.
 #[derive(Debug, Default)]
 pub(super) struct Books {
-    waiting: VecDeque<(u64, Vec<u8>)>,
+    waiting: VecDeque<Waiting>,
+    /// Files that have come, and the call they must be of.
+    arrived: (u64, Vec<Given>),
     in_work: Option<InWork>,
+    /// Calls whose files are no longer wanted.
+    ended: Vec<u64>,
     stopping: bool,
     for_worker: Vec<u8>,
-    for_server: Vec<u8>,
+    for_server: Frames,
     /// The worker is gone: it is listened to whether the server keeps up or not.
     gone: bool,
 }
 
 #[derive(Debug)]
+struct Waiting {
+    call: u64,
+    frame: Vec<u8>,
+    files: Vec<Given>,
+}
+
+/// A file of a call: its name, and what it is read from, if there was room for that.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub name: String,
+    pub file: Option<OwnedFd>,
+}
+
+#[derive(Debug)]
 struct InWork {
     call: u64,
+    /// The frame of a call whose files are not written yet, so that the worker knows nothing of it, and these files until
+    /// somebody writes them.
+    unplaced: Option<(Vec<u8>, Vec<Given>)>,
+    /// It has files, which are to go when it ends.
+    has_files: bool,
+    /// How many files of the answer were sent.
+    sent: usize,
+    /// Why the answer cannot be sent, a sentence.
+    refused: Option<String>,
     /// The worker has begun with it, and would heed an interrupt.
     begun: bool,
     cancelled: bool,
@@ -34,13 +68,17 @@ struct InWork {
 impl Books {
     /// A frame of the server. The error says how it breaks the protocol.
     pub fn server_said(&mut self, kind: u8, payload: &[u8]) -> Result<(), String> {
+        let (call, files) = std::mem::take(&mut self.arrived);
+        if !files.is_empty() && (kind != kind::CALL || number(payload)? != call) {
+            return Err(format!("files of call {call} without it"));
+        }
         match kind {
             kind::START => add(&mut self.for_worker, kind, payload),
             kind::CALL => {
                 let call = number(payload)?;
                 let mut frame = Vec::with_capacity(5 + payload.len());
                 add(&mut frame, kind, payload);
-                self.waiting.push_back((call, frame));
+                self.waiting.push_back(Waiting { call, frame, files });
             }
             kind::CANCEL | kind::RECALL => self.give_up(number(payload)?, kind == kind::CANCEL),
             kind::CREDIT => self.credit(number(payload)?, payload)?,
@@ -49,6 +87,75 @@ impl Books {
         }
         self.go_on();
         Ok(())
+    }
+
+    /// A file of the server for a call that follows. The error says how it breaks the protocol.
+    pub fn server_gave(&mut self, payload: &[u8], file: Option<OwnedFd>) -> Result<(), String> {
+        let call = number(payload)?;
+        let index = payload.get(8..).and_then(<[u8]>::first_chunk).ok_or("a file frame without an index")?;
+        let name = std::str::from_utf8(&payload[12..]).map_err(|_| "the name of a file is not UTF-8")?.to_owned();
+        let (of, files) = &mut self.arrived;
+        let next = files.is_empty() || *of == call;
+        if call == 0 || !next || u32::from_be_bytes(*index) as usize != files.len() || files.len() >= MOST_FILES {
+            return Err(format!("a file of call {call} that is not the next"));
+        }
+        files.push(Given { name, file });
+        *of = call;
+        Ok(())
+    }
+
+    /// The call in work whose files are still to be written.
+    pub fn unplaced(&self) -> Option<u64> {
+        self.in_work.as_ref().filter(|in_work| in_work.unplaced.is_some()).map(|in_work| in_work.call)
+    }
+
+    /// Takes files that are to be written, once.
+    pub fn take_unplaced(&mut self) -> Option<(u64, Vec<Given>)> {
+        let in_work = self.in_work.as_mut()?;
+        let (_, files) = in_work.unplaced.as_mut()?;
+        (!files.is_empty()).then(|| (in_work.call, std::mem::take(files)))
+    }
+
+    /// The files of the call in work lie at these paths, or cannot be written, for a reason that is a sentence.
+    pub fn placed(&mut self, paths: Result<Vec<Vec<u8>>, String>) {
+        let Some(in_work) = &mut self.in_work else { return };
+        let Some((frame, _)) = in_work.unplaced.take() else { return };
+        match paths {
+            Ok(paths) => {
+                for (path, index) in paths.iter().zip(0u32..) {
+                    let payload = [&in_work.call.to_be_bytes()[..], &index.to_be_bytes(), path].concat();
+                    add(&mut self.for_worker, kind::INPUT_FILE, &payload);
+                }
+                self.for_worker.extend(frame);
+            }
+            Err(why) => {
+                let call = in_work.call;
+                self.fail(call, "input", &why);
+                self.end();
+            }
+        }
+    }
+
+    /// Takes the calls that have ended and had files.
+    pub fn ended(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// A file of the worker's answer, opened, or a sentence why it cannot be sent.
+    pub fn worker_gave(&mut self, payload: &[u8], file: Result<OwnedFd, String>) {
+        let Some(in_work) = self.in_work.as_mut().filter(|in_work| number(payload) == Ok(in_work.call)) else { return };
+        let Some(head) = payload.first_chunk::<12>() else { return };
+        let file = if in_work.sent < MOST_FILES { file } else { Err("The output has more than 1,000 files".into()) };
+        match file {
+            Ok(file) if in_work.refused.is_none() => {
+                in_work.sent += 1;
+                self.for_server.add_file(kind::OUTPUT_FILE, head, file);
+            }
+            Ok(_) => {}
+            Err(why) => {
+                in_work.refused.get_or_insert(why);
+            }
+        }
     }
 
     /// A frame of the worker; true for its first. What it may say at all is the server's to judge.
@@ -61,20 +168,25 @@ impl Books {
             (kind::UPDATE, Some(in_work)) if in_work.credits == 0 => in_work.held = Some(payload),
             (kind::UPDATE, Some(in_work)) => {
                 in_work.credits -= 1;
-                add(&mut self.for_server, kind, &payload);
+                self.for_server.add(kind, &payload);
             }
             (kind::RESULT | kind::ERROR, Some(in_work)) if number(&payload) == Ok(in_work.call) => {
-                add(&mut self.for_server, kind, &payload);
-                self.in_work = None;
-                self.go_on();
+                match in_work.refused.take().filter(|_| kind == kind::RESULT) {
+                    Some(why) => {
+                        let call = in_work.call;
+                        self.fail(call, "output", &why);
+                    }
+                    None => self.for_server.add(kind, &payload),
+                }
+                self.end();
             }
-            _ => add(&mut self.for_server, kind, &payload),
+            _ => self.for_server.add(kind, &payload),
         }
         if kind != kind::HELLO {
             return false;
         }
         let phase = json!({ "phase": "interpreter", "micros": u64::try_from(age.as_micros()).unwrap_or(u64::MAX) });
-        add(&mut self.for_server, kind::PHASE, phase.to_string().as_bytes());
+        self.for_server.add(kind::PHASE, phase.to_string().as_bytes());
         true
     }
 
@@ -109,7 +221,7 @@ impl Books {
     }
 
     /// Takes the frames for the server.
-    pub fn for_server(&mut self) -> Vec<u8> {
+    pub fn for_server(&mut self) -> Frames {
         std::mem::take(&mut self.for_server)
     }
 
@@ -119,12 +231,26 @@ impl Books {
             if cancel {
                 in_work.held = None;
             }
+            if cancel && in_work.unplaced.is_some() {
+                self.fail(call, "cancelled", CANCELLED);
+                self.end();
+            }
             return;
         }
-        let Some(at) = self.waiting.iter().position(|(waiting, _)| *waiting == call) else { return };
+        let Some(at) = self.waiting.iter().position(|waiting| waiting.call == call) else { return };
         self.waiting.remove(at);
-        let why = json!({ "kind": "cancelled", "message": "The request was cancelled", "public_error_message": null });
-        add(&mut self.for_server, kind::ERROR, &[&call.to_be_bytes(), why.to_string().as_bytes()].concat());
+        self.fail(call, "cancelled", CANCELLED);
+    }
+
+    fn fail(&mut self, call: u64, kind: &str, message: &str) {
+        let why = json!({ "kind": kind, "message": message, "public_error_message": null });
+        self.for_server.add(kind::ERROR, &[&call.to_be_bytes(), why.to_string().as_bytes()].concat());
+    }
+
+    /// The call in work is answered.
+    fn end(&mut self) {
+        self.ended.extend(self.in_work.take().filter(|in_work| in_work.has_files).map(|in_work| in_work.call));
+        self.go_on();
     }
 
     fn credit(&mut self, call: u64, payload: &[u8]) -> Result<(), String> {
@@ -135,7 +261,7 @@ impl Books {
             && let Some(held) = in_work.held.take()
         {
             in_work.credits -= 1;
-            add(&mut self.for_server, kind::UPDATE, &held);
+            self.for_server.add(kind::UPDATE, &held);
         }
         Ok(())
     }
@@ -145,19 +271,40 @@ impl Books {
         if self.in_work.is_some() {
             return;
         }
-        if let Some((call, frame)) = self.waiting.pop_front() {
-            add(&mut self.for_server, kind::STARTED, &call.to_be_bytes());
-            self.for_worker.extend(frame);
-            let credits = FIRST_CREDIT;
-            self.in_work =
-                Some(InWork { call, begun: false, cancelled: false, interrupted: false, credits, held: None });
+        if let Some(Waiting { call, frame, files }) = self.waiting.pop_front() {
+            self.for_server.add(kind::STARTED, &call.to_be_bytes());
+            let mut in_work = InWork::new(call);
+            if files.is_empty() {
+                self.for_worker.extend(frame);
+            } else {
+                (in_work.has_files, in_work.unplaced) = (true, Some((frame, files)));
+            }
+            self.in_work = Some(in_work);
         } else if std::mem::take(&mut self.stopping) {
             add(&mut self.for_worker, kind::STOP, &[]);
         }
     }
 }
 
-fn add(to: &mut Vec<u8>, kind: u8, payload: &[u8]) {
+impl InWork {
+    fn new(call: u64) -> Self {
+        Self {
+            call,
+            unplaced: None,
+            has_files: false,
+            sent: 0,
+            refused: None,
+            begun: false,
+            cancelled: false,
+            interrupted: false,
+            credits: FIRST_CREDIT,
+            held: None,
+        }
+    }
+}
+
+/// Adds a frame.
+pub(super) fn add(to: &mut Vec<u8>, kind: u8, payload: &[u8]) {
     let size = u32::try_from(payload.len() + 1).unwrap_or(u32::MAX);
     to.extend(size.to_be_bytes());
     to.push(kind);
@@ -167,108 +314,4 @@ fn add(to: &mut Vec<u8>, kind: u8, payload: &[u8]) {
 fn number(payload: &[u8]) -> Result<u64, String> {
     let bytes = payload.first_chunk().ok_or("a frame without the number of its call")?;
     Ok(u64::from_be_bytes(*bytes))
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-
-    fn call(number: u64) -> Vec<u8> {
-        [&number.to_be_bytes()[..], &[0; 5], b"{}"].concat()
-    }
-
-    /// Kinds of frames, each with the number of its call if it has one.
-    fn shown(mut bytes: &[u8]) -> Vec<String> {
-        let mut all = Vec::new();
-        while let Some((head, rest)) = bytes.split_first_chunk() {
-            let (frame, rest) = rest.split_at(u32::from_be_bytes(*head) as usize);
-            let of = number(&frame[1..]).map(|number| format!(" {number}")).unwrap_or_default();
-            all.push(format!("{:02x}{}", frame[0], if frame[0] == kind::PHASE { String::new() } else { of }));
-            bytes = rest;
-        }
-        all
-    }
-
-    fn server(books: &mut Books, kind: u8, payload: &[u8]) -> (Vec<String>, Vec<String>) {
-        books.server_said(kind, payload).unwrap();
-        (shown(&books.for_server()), shown(&books.for_worker()))
-    }
-
-    fn worker(books: &mut Books, kind: u8, call: u64) -> (Vec<String>, Vec<String>) {
-        books.worker_said(kind, call.to_be_bytes().to_vec(), Duration::ZERO);
-        (shown(&books.for_server()), shown(&books.for_worker()))
-    }
-
-    fn own(text: &[&str]) -> Vec<String> {
-        text.iter().map(|text| (*text).to_owned()).collect()
-    }
-
-    #[test]
-    fn calls_are_handed_over_one_by_one_and_the_stop_last() {
-        let mut books = Books::default();
-        assert_eq!(server(&mut books, kind::CALL, &call(1)), (own(&["04 1"]), own(&["41 1"])));
-        assert_eq!(server(&mut books, kind::CALL, &call(2)), (own(&[]), own(&[])));
-        assert_eq!(server(&mut books, kind::STOP, &[]), (own(&[]), own(&[])));
-        assert_eq!(worker(&mut books, kind::STARTED, 1), (own(&[]), own(&[])));
-        assert_eq!(worker(&mut books, kind::RESULT, 1), (own(&["07 1", "04 2"]), own(&["41 2"])));
-        assert_eq!(worker(&mut books, kind::ERROR, 2), (own(&["08 2"]), own(&["44"])));
-        assert_eq!(worker(&mut books, kind::STOPPED, 0).0, own(&["0a 0"]));
-    }
-
-    #[test]
-    fn calls_that_wait_are_given_back_while_another_is_in_work() {
-        let mut books = Books::default();
-        for number in 1..=3 {
-            server(&mut books, kind::CALL, &call(number));
-        }
-        assert_eq!(server(&mut books, kind::RECALL, &2u64.to_be_bytes()).0, own(&["08 2"]));
-        assert_eq!(server(&mut books, kind::CANCEL, &3u64.to_be_bytes()).0, own(&["08 3"]));
-        assert_eq!(server(&mut books, kind::RECALL, &1u64.to_be_bytes()).0, own(&[]));
-        assert!(!books.is_to_be_interrupted());
-        assert_eq!(worker(&mut books, kind::RESULT, 1).0, own(&["07 1"]));
-    }
-
-    #[test]
-    fn a_call_is_interrupted_once_and_not_before_it_has_begun() {
-        let mut books = Books::default();
-        server(&mut books, kind::CALL, &call(1));
-        server(&mut books, kind::CANCEL, &1u64.to_be_bytes());
-        assert!(!books.is_to_be_interrupted());
-        worker(&mut books, kind::STARTED, 1);
-        assert!(books.is_to_be_interrupted());
-        assert!(!books.is_to_be_interrupted());
-        assert_eq!(worker(&mut books, kind::UPDATE, 1).0, own(&[]));
-        assert_eq!(worker(&mut books, kind::ERROR, 1).0, own(&["08 1"]));
-    }
-
-    #[test]
-    fn a_slow_reader_of_updates_slows_the_worker() {
-        let mut books = Books::default();
-        server(&mut books, kind::CALL, &call(1));
-        for _ in 0..FIRST_CREDIT {
-            assert_eq!(worker(&mut books, kind::UPDATE, 1).0, own(&["06 1"]));
-        }
-        assert!(books.listens());
-        assert_eq!(worker(&mut books, kind::UPDATE, 1).0, own(&[]));
-        assert!(!books.listens());
-        let credit = [&1u64.to_be_bytes()[..], &2u32.to_be_bytes()].concat();
-        assert_eq!(server(&mut books, kind::CREDIT, &credit).0, own(&["06 1"]));
-        assert!(books.listens());
-    }
-
-    #[test]
-    fn the_hello_is_followed_by_the_time_it_took() {
-        let mut books = Books::default();
-        assert!(books.worker_said(kind::HELLO, b"{}".to_vec(), Duration::from_millis(3)));
-        assert_eq!(shown(&books.for_server()), own(&["01", "02"]));
-    }
-
-    #[test]
-    fn nonsense_of_the_server_is_an_error() {
-        let mut books = Books::default();
-        assert!(books.server_said(0x07, &[0; 8]).is_err());
-        assert!(books.server_said(kind::CANCEL, &[0; 3]).is_err());
-        assert!(books.server_said(kind::CREDIT, &[0; 8]).is_err());
-    }
 }

@@ -1,12 +1,14 @@
 //! Stands between the server and a worker that cannot read a socket and does one thing at a time, such as R.
 //!
 //! Such a worker speaks the same frames over two named pipes, and is given one call at a time. What has to be answered while its
-//! code runs is the relay's: calls that wait, those taken back, cancels (which become an interrupt, `SIGINT`) and credits. The
+//! code runs is the relay's: calls that wait, those taken back, cancels (which become an interrupt, `SIGINT`) and credits. So are
+//! the descriptors of files, for which the worker has paths. The
 //! decisions are [`books`]'; here are the descriptors. The relay has no program of its own: it is what was forked to become a
 //! worker, behind the same walls, and ends as its worker ends.
 
 mod books;
 mod buffers;
+mod files;
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -26,8 +28,11 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, execve, fork, mkfifo, unlink};
 
 use super::spawn::{Image, SOCKET};
+use crate::protocol::{MOST_FILES, kind};
+use crate::rights::Pairing;
 use books::Books;
-use buffers::{Incoming, Outgoing};
+use buffers::{CROWDED, Incoming, Outgoing};
+use files::{Place, Placing};
 
 /// Bytes for a slow server up to which the worker is read from.
 const AHEAD: usize = 1 << 20;
@@ -54,8 +59,9 @@ fn relay(image: &Image, folder: &str) -> io::Result<Infallible> {
     let [to_worker, from_worker] = names.each_ref().map(|name| pipe(name));
     let (to_worker, from_worker) = (to_worker?, from_worker?);
     let mut mask = SigSet::empty();
-    // The server's signals only say that a frame is in the socket, which is looked at anyway.
-    for signal in [Signal::SIGCHLD, Signal::SIGUSR1, Signal::SIGURG] {
+    // The server's signals only say that a frame is in the socket, which is looked at anyway. The last one would end us where a
+    // file is too large, which is told instead.
+    for signal in [Signal::SIGCHLD, Signal::SIGUSR1, Signal::SIGURG, Signal::SIGXFSZ] {
         mask.add(signal);
     }
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None)?;
@@ -77,10 +83,19 @@ fn relay(image: &Image, folder: &str) -> io::Result<Infallible> {
         said: Incoming::default(),
         for_worker: Outgoing::default(),
         for_server: Outgoing::default(),
+        pairing: Pairing::default(),
+        place: Place::of(folder, process_of(image)),
+        placing: None,
     };
     loop {
         relay.step()?;
     }
+}
+
+/// The number of the process in its instance.
+fn process_of(image: &Image) -> &str {
+    let mut arguments = image.arguments.iter().skip_while(|argument| argument.as_bytes() != b"--process").skip(1);
+    arguments.next().and_then(|number| number.to_str().ok()).unwrap_or("0")
 }
 
 /// A pipe with a name, of which both ends stay open here: nobody has to wait for anybody, and nobody finds it closed.
@@ -131,19 +146,31 @@ struct Relay<'a> {
     said: Incoming,
     for_worker: Outgoing,
     for_server: Outgoing,
+    /// Which frame of the server a descriptor belongs to.
+    pairing: Pairing,
+    place: Place,
+    /// The files of the call in work, while they are written.
+    placing: Option<Placing>,
 }
 
 impl Relay<'_> {
     fn step(&mut self) -> io::Result<()> {
-        let listens = self.books.listens() && self.for_server.len() < AHEAD;
+        let room = self.for_server.len() < AHEAD && self.for_server.files() < MOST_FILES;
+        let listens = self.books.listens() && room;
+        let sends = self.for_server.len() > 0 && !self.for_server.crowded;
         let flags = |wanted, flag| if wanted { flag } else { PollFlags::empty() };
         let mut wait = [
-            PollFd::new(self.socket, PollFlags::POLLIN | flags(self.for_server.len() > 0, PollFlags::POLLOUT)),
+            PollFd::new(self.socket, PollFlags::POLLIN | flags(sends, PollFlags::POLLOUT)),
             PollFd::new(self.to_worker.as_fd(), flags(self.for_worker.len() > 0, PollFlags::POLLOUT)),
             PollFd::new(self.from_worker.as_fd(), flags(listens, PollFlags::POLLIN)),
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
         ];
-        match poll(&mut wait, PollTimeout::NONE) {
+        let limit = match (&self.placing, self.for_server.crowded) {
+            (Some(_), _) => PollTimeout::ZERO,
+            (None, true) => CROWDED.into(),
+            (None, false) => PollTimeout::NONE,
+        };
+        match poll(&mut wait, limit) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(e) => return Err(e.into()),
         }
@@ -161,6 +188,10 @@ impl Relay<'_> {
         if self.books.is_to_be_interrupted() {
             let _ = kill(self.worker, Signal::SIGINT);
         }
+        self.place_files();
+        for call in self.books.ended() {
+            self.place.tidy(call);
+        }
         self.for_worker.append(self.books.for_worker());
         self.for_server.append(self.books.for_server());
         self.for_worker.write(self.to_worker.as_fd())?;
@@ -172,25 +203,42 @@ impl Relay<'_> {
 
     /// Reads what the server sent.
     fn obey(&mut self) {
-        match self.from_server.read(self.socket) {
+        match self.from_server.receive(self.socket, &mut self.pairing) {
             Ok(count) if count > 0 => {}
             Err(Errno::EAGAIN | Errno::EINTR) => return,
             Ok(_) | Err(_) => self.leave(SERVER_GONE),
         }
-        loop {
-            match self.from_server.next() {
-                Ok(Some((kind, payload))) => {
-                    if let Err(what) = self.books.server_said(kind, &payload) {
-                        eprintln!("modelyard relay: the server broke the protocol: {what}");
-                        self.leave(BROKEN);
-                    }
-                }
-                Ok(None) => return,
-                Err(what) => {
-                    eprintln!("modelyard relay: the server broke the protocol: {what}");
-                    self.leave(BROKEN);
-                }
+        if let Err(what) = self.whole_frames() {
+            eprintln!("modelyard relay: the server broke the protocol: {what}");
+            self.leave(BROKEN);
+        }
+    }
+
+    fn whole_frames(&mut self) -> Result<(), String> {
+        while let Some((kind, payload)) = self.from_server.next()? {
+            if kind == kind::INPUT_FILE {
+                let file = self.pairing.take()?;
+                self.books.server_gave(&payload, file)?;
+            } else {
+                self.pairing.expect_none()?;
+                self.books.server_said(kind, &payload)?;
             }
+        }
+        Ok(self.pairing.settle(self.from_server.in_the_middle())?)
+    }
+
+    /// Goes on with the files of the call in work, unless it was cancelled.
+    fn place_files(&mut self) {
+        loop {
+            let unplaced = self.books.unplaced();
+            self.placing.take_if(|placing| Some(placing.call) != unplaced);
+            if let Some((call, files)) = self.books.take_unplaced() {
+                self.placing = Some(Placing::new(&self.place, call, files));
+            }
+            let Some(done) = self.placing.as_mut().and_then(Placing::step) else { return };
+            self.placing = None;
+            // If these cannot be written, it is the turn of another call, perhaps with files.
+            self.books.placed(done);
         }
     }
 
@@ -206,6 +254,10 @@ impl Relay<'_> {
     fn take_said(&mut self) -> io::Result<()> {
         while self.books.listens() {
             match self.said.next().map_err(io::Error::other)? {
+                Some((kind::OUTPUT_FILE, payload)) => {
+                    let file = files::open(payload.get(12..).unwrap_or_default());
+                    self.books.worker_gave(&payload, file);
+                }
                 Some((kind, payload)) => {
                     if self.books.worker_said(kind, payload, self.born.elapsed()) {
                         // It has opened its ends: nobody else finds them from now on.
@@ -229,6 +281,7 @@ impl Relay<'_> {
         self.books.worker_is_gone();
         while self.said.read(self.from_worker.as_fd()).is_ok_and(|count| count > 0) && self.take_said().is_ok() {}
         self.for_server.append(self.books.for_server());
+        self.place.clear();
         let _ = self.for_server.send_all(self.socket);
         if let WaitStatus::Signaled(_, signal, _) = status {
             // SAFETY: plain system calls: the default reaction, and the signal let through.
