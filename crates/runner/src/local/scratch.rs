@@ -4,13 +4,16 @@ use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::supervisor::Signal;
 use crate::cgroup::Group;
+use crate::process::Held;
 
 /// The least pause between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -22,6 +25,8 @@ pub(super) struct Place {
     pub folder: PathBuf,
     pub limit: u64,
     pub group: Option<Group>,
+    /// What of it the server has open.
+    pub held: Arc<Held>,
 }
 
 /// Looks until it is dropped, and tells the supervisor once when the limit is passed.
@@ -56,11 +61,24 @@ impl Drop for Watch {
     }
 }
 
-/// Bytes on disk: of the files in the folder, and of those that were deleted and are still open.
+/// Bytes on disk: of the files in the folder, and of those that were deleted and are still open, there or here.
 fn used(place: &Place) -> u64 {
     let mut known = HashSet::new();
     let deleted = place.group.iter().flat_map(Group::pids).map(|pid| deleted(pid, &mut known)).sum::<u64>();
-    below(&place.folder) + deleted
+    below(&place.folder) + deleted + deleted_and_held(&place.held, &mut known)
+}
+
+/// Bytes of files that were sent to the server and then deleted.
+fn deleted_and_held(held: &Held, known: &mut HashSet<(u64, u64)>) -> u64 {
+    let mut bytes = 0;
+    for file in held.files() {
+        let in_memory = fstatfs(&*file).is_ok_and(|system| system.filesystem_type() == TMPFS_MAGIC);
+        let Ok(found) = file.metadata() else { continue };
+        if found.nlink() == 0 && !in_memory && known.insert((found.dev(), found.ino())) {
+            bytes += found.blocks() * 512;
+        }
+    }
+    bytes
 }
 
 fn below(folder: &Path) -> u64 {
@@ -120,6 +138,12 @@ mod tests {
         open.sync_all().unwrap();
         fs::remove_file(folder.path().join("gone")).unwrap();
         let again = open.try_clone().unwrap();
+        let (mut known, held) = (HashSet::new(), Held::default());
+        let sent = held.add(again.try_clone().unwrap().into());
+        assert!((3 << 20..6 << 20).contains(&deleted_and_held(&held, &mut known)));
+        assert_eq!(deleted_and_held(&held, &mut known), 0);
+        drop(sent);
+        assert_eq!(deleted_and_held(&held, &mut HashSet::new()), 0);
         let ours = i32::try_from(std::process::id()).unwrap();
         let bytes = deleted(ours, &mut HashSet::new());
         assert!((3 << 20..6 << 20).contains(&bytes), "{bytes}");

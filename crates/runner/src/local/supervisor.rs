@@ -15,7 +15,9 @@ use super::worker::{Then, Worker, ends};
 use super::{Shared, plan, records};
 use crate::cgroup::Group;
 use crate::init::orders::{Network, Order, Report};
-use crate::process::{Attach, Attention, Ended, Exit, Gone, Listener, Note, Phase, ProcessEvent, ProcessKey, attach};
+use crate::process::{
+    Attach, Attention, Ended, Exit, Gone, Held, Listener, Note, Phase, ProcessEvent, ProcessKey, attach,
+};
 use crate::protocol::{self, TypedField};
 use crate::runner::InstanceSpec;
 use crate::walls::launch;
@@ -51,6 +53,8 @@ pub(super) struct Supervisor {
     pub first: Option<i32>,
     pub group: Option<Group>,
     pub scratch: Option<Watch>,
+    /// The files of answers that the server has open.
+    pub held: Arc<Held>,
     pub folder: String,
     pub network: Option<Network>,
     pub door: Option<Door>,
@@ -85,6 +89,7 @@ impl Supervisor {
             first: None,
             group: None,
             scratch: None,
+            held: Arc::default(),
             folder: String::new(),
             network: None,
             door: None,
@@ -169,7 +174,7 @@ impl Supervisor {
         let wish = Attach {
             key: self.key(process),
             maxima: self.spec.maxima,
-            output_files: self.spec.load.output_fields.iter().any(TypedField::is_file),
+            files: self.spec.load.output_fields.iter().any(TypedField::is_file).then(|| self.held.clone()),
             ordered: self.ordered,
             listener: self.listener.clone(),
             note: Box::new(move |note| drop(notes.send(Signal::Note(serial, note)))),
@@ -225,7 +230,7 @@ impl Supervisor {
     fn built(&mut self) {
         self.built = true;
         let (folder, limit) = (self.shared.scratch_of(&self.spec), self.spec.limits.scratch_bytes);
-        let place = Place { folder, limit, group: self.group.clone() };
+        let place = Place { folder, limit, group: self.group.clone(), held: self.held.clone() };
         self.scratch = Some(Watch::begin(place, self.signals.clone()));
         let took = self.ordered.elapsed();
         for (serial, process) in self.workers.iter().map(|worker| (worker.serial, worker.process)).collect::<Vec<_>>() {

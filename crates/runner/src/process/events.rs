@@ -1,7 +1,7 @@
 //! What a worker process tells, and whom.
 
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,10 +109,11 @@ pub enum ProcessEvent {
     /// A part of a call's answer.
     Update(u64, Bytes),
     /// The JSON answer of a call, and its files: ordinary ones, open for reading, which user code can still change. Their
-    /// position is shared with it, so they are to be read by offset.
-    Result(u64, Bytes, Vec<OwnedFd>),
+    /// position is shared with it, so they are to be read by offset. They count as room that their instance takes, for as long
+    /// as they are held (a copy of the descriptor does not).
+    Result(u64, Bytes, Vec<Arc<File>>),
     /// The answer of a call, packed: see [`unpack`](crate::packed::unpack); and its files.
-    Packed(u64, Bytes, Vec<OwnedFd>),
+    Packed(u64, Bytes, Vec<Arc<File>>),
     /// A call failed.
     Error(u64, CallError),
     /// Output: one line or several, without the last line break.

@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::IoSlice;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ fn file(text: &str) -> File {
     file
 }
 
-fn text_of(file: &OwnedFd) -> String {
+fn text_of(file: &File) -> String {
     let mut text = vec![0; 100];
-    let size = File::from(file.try_clone().unwrap()).read_at(&mut text, 0).unwrap();
+    let size = file.read_at(&mut text, 0).unwrap();
     String::from_utf8(text[..size].to_vec()).unwrap()
 }
 
@@ -32,7 +32,7 @@ fn text_of(file: &OwnedFd) -> String {
 #[derive(Default)]
 struct Inbox {
     bytes: Vec<u8>,
-    files: Vec<OwnedFd>,
+    files: Vec<File>,
 }
 
 impl Inbox {
@@ -49,7 +49,7 @@ impl Inbox {
             let mut room = bytes::BufMut::limit(&mut self.bytes, 1 << 20);
             let received = rights::receive(worker.as_fd(), &mut room).unwrap();
             assert!(received.bytes > 0 && !received.lost);
-            self.files.extend(received.descriptors);
+            self.files.extend(received.descriptors.into_iter().map(File::from));
         }
     }
 }
@@ -146,7 +146,7 @@ impl Scene {
         (scene, process)
     }
 
-    fn files_of_the_result(&self) -> Vec<OwnedFd> {
+    fn files_of_the_result(&self) -> Vec<Arc<File>> {
         match self.hear() {
             ProcessEvent::Result(_, _, files) => files,
             other => panic!("{other:?}"),
@@ -167,7 +167,7 @@ async fn the_files_of_an_answer_come_with_it() {
         scene.say_file(1, index, &file(text));
     }
     scene.say(&[FromWorker::Result(1, body("1")), FromWorker::Started(2)]);
-    let texts: Vec<String> = scene.files_of_the_result().iter().map(text_of).collect();
+    let texts: Vec<String> = scene.files_of_the_result().iter().map(|file| text_of(file)).collect();
     assert_eq!(texts, ["a", "b", "c"]);
     assert!(matches!(scene.hear(), ProcessEvent::Started(2)));
     // The next answer counts anew, and its frame may come in pieces.

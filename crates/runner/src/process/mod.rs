@@ -4,6 +4,7 @@ mod arrivals;
 mod events;
 #[cfg(test)]
 mod file_tests;
+mod held;
 mod ledger;
 mod outgoing;
 mod output;
@@ -23,6 +24,7 @@ use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
 pub use events::{Ended, Exit, Gone, Listener, Phase, ProcessEvent, ProcessKey};
+pub(crate) use held::Held;
 pub use output::KEPT;
 
 use crate::protocol::{self, Fatal, Level, Maxima};
@@ -224,8 +226,8 @@ pub(crate) struct Ends {
 pub(crate) struct Attach {
     pub key: ProcessKey,
     pub maxima: Maxima,
-    /// Whether its answers may have files.
-    pub output_files: bool,
+    /// Keeps track of the files of its answers; nothing where they have none.
+    pub files: Option<Arc<Held>>,
     /// When its start was ordered.
     pub ordered: Instant,
     pub listener: Arc<dyn Listener>,
@@ -252,7 +254,7 @@ pub(crate) fn attach(attach: Attach, ends: Ends, start: Vec<u8>) -> io::Result<(
     let start = Bytes::from(start);
     process.check(process.outgoing.turn().send(&[], [&start, &nothing]));
     let (gone, exit) = oneshot::channel();
-    let arrivals = Arrivals::new(read, attach.output_files);
+    let arrivals = Arrivals::new(read, attach.files);
     let reader =
         Reader::new(process.clone(), arrivals, pipes, attach.maxima, attach.listener, attach.note, attach.ordered);
     let writer = process.clone();

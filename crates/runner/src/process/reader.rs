@@ -1,6 +1,6 @@
 //! The task that listens to one worker process, and tells the listener inline.
 
-use std::os::fd::OwnedFd;
+use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,6 @@ use super::arrivals::Arrivals;
 use super::output::{Budget, Pipe};
 use super::{Gone, Listener, Note, Phase, Process, ProcessEvent};
 use crate::protocol::{Broken, Decoder, FromWorker, Hello, Level, MOST_FILES, Maxima, VERSION, WorkerPhase};
-use crate::rights;
 
 /// Reads between two pauses for others.
 const READS: u32 = 64;
@@ -43,7 +42,7 @@ pub(super) struct Reader {
     /// Output that may belong to a call whose `started` is still in the socket.
     early: Option<(Level, String)>,
     /// The files of the answer to the call in work.
-    files: Vec<OwnedFd>,
+    files: Vec<Arc<File>>,
 }
 
 impl Reader {
@@ -237,12 +236,11 @@ impl Reader {
         if index as usize != self.files.len() || self.files.len() >= MOST_FILES {
             return Err(Broken::new(format!("file {index} of call {call}, which has {} of them", self.files.len())));
         }
-        rights::ordinary(&file).map_err(|why| Broken::new(format!("file {index} of call {call} {why}")))?;
         self.files.push(file);
         Ok(())
     }
 
-    fn result(&mut self, call: u64, result: impl FnOnce(Vec<OwnedFd>) -> ProcessEvent) -> Result<(), Broken> {
+    fn result(&mut self, call: u64, result: impl FnOnce(Vec<Arc<File>>) -> ProcessEvent) -> Result<(), Broken> {
         self.drain_used_pipes();
         self.process.ledger().result(call)?;
         self.of_none = Budget::default();

@@ -48,7 +48,7 @@ impl Scene {
         let wish = Attach {
             key,
             maxima: Maxima::default(),
-            output_files,
+            files: output_files.then(Arc::default),
             ordered: Instant::now(),
             listener: Arc::new(Ears(Mutex::new(events))),
             note: Box::new(move |n| drop(note.send(n))),

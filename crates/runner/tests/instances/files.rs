@@ -2,8 +2,8 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use modelyard_runner::process::{CallFile, Process, ProcessEvent};
@@ -67,7 +67,7 @@ fn hand(process: &Process, call: u64, body: &Value, files: Vec<CallFile>) {
     process.call(call, 0, &Bytes::from_static(b"{}"), &Bytes::from(body.to_string()), files).unwrap();
 }
 
-fn answer(instance: &mut Instance, call: u64) -> Result<(Value, Vec<OwnedFd>), String> {
+fn answer(instance: &mut Instance, call: u64) -> Result<(Value, Vec<Arc<File>>), String> {
     instance.wait(|_, event| match event {
         ProcessEvent::Result(of, body, files) if of == call => {
             Some(Ok((serde_json::from_slice(&body).unwrap(), files)))
@@ -78,9 +78,9 @@ fn answer(instance: &mut Instance, call: u64) -> Result<(Value, Vec<OwnedFd>), S
     })
 }
 
-fn text_of(file: &OwnedFd) -> String {
+fn text_of(file: &File) -> String {
     let mut text = vec![0; 100];
-    let size = File::from(file.try_clone().unwrap()).read_at(&mut text, 0).unwrap();
+    let size = file.read_at(&mut text, 0).unwrap();
     String::from_utf8(text[..size].to_vec()).unwrap()
 }
 
@@ -103,7 +103,7 @@ async fn come_and_go(bench: Bench, spec: InstanceSpec) {
         let (body, files) = answer(&mut instance, call).unwrap();
         let sent = |index: u32, bucket: Value| json!({ "descriptor": index, "name": "out.txt", "bucket": bucket, "bucket_file": null });
         assert_eq!(body, json!({ "out": [sent(0, Value::Null), sent(1, "b".into())] }));
-        assert_eq!(files.iter().map(text_of).collect::<Vec<_>>(), ["there and back"; 2]);
+        assert_eq!(files.iter().map(|file| text_of(file)).collect::<Vec<_>>(), ["there and back"; 2]);
     }
     let linked = answer(&mut instance, 4);
     if bench.runner.walls().level >= 2 {
@@ -177,5 +177,32 @@ async fn the_relay_of_r_writes_no_file_of_a_call_that_is_cancelled_and_tells_wha
     assert!(answer(&mut instance, 2).is_err());
     hand(&process, 3, &json!({ "how": "none", "in": null }), vec![]);
     assert!(answer(&mut instance, 3).unwrap().1.is_empty());
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_and_deleted_still_counts_as_written() {
+    let bench = Bench::open();
+    let code = "
+import os, socket, struct, time
+class Deployment:
+    def request(self, data):
+        wire = socket.socket(fileno=os.dup(700))
+        for index in range(10):
+            with open('file', 'wb') as file:
+                file.write(os.urandom(1 << 20) * 10)
+            with open('file', 'rb') as file:
+                frame = struct.pack('>IBQI', 13, 0x0B, 1, index)
+                wire.sendmsg([frame], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack('i', file.fileno()))])
+            os.unlink('file')
+        time.sleep(60)
+";
+    let mut spec = with_files(bench.spec(code));
+    spec.limits.scratch_bytes = 32 << 20;
+    let mut instance = bench.start(spec).await;
+    let process = instance.ready();
+    hand(&process, 1, &json!({ "in": null }), vec![]);
+    let told = answer(&mut instance, 1).unwrap_err();
+    assert!(told.starts_with("The instance used ") && told.contains("of scratch space"), "{told}");
     bench.close().await;
 }
