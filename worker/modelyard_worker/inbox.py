@@ -41,8 +41,10 @@ class BrokenProtocol(Exception):
 class Inbox:
     """Frames that have arrived: calls in order, cancels, credits, start and stop."""
 
-    __slots__ = ("fd", "lock", "queue", "cancelled", "running", "wanted", "credits", "start", "stopping", "files")
-    __slots__ += ("_rest", "_read", "_readv", "_append")
+    __slots__ = (
+        *("fd", "lock", "queue", "cancelled", "running", "wanted", "credits", "start", "stopping", "files"),
+        *("_rest", "_read", "_readv", "_append"),
+    )
 
     def __init__(self, fd: int) -> None:
         self.fd = fd

@@ -28,7 +28,9 @@ NAME_END = 32
 class Placing:
     """The files of the call in work."""
 
-    def __init__(self, arriving: Arriving, fields: List[Dict[str, str]], process: int, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, arriving: Arriving, fields: List[Dict[str, str]], process: int, note: Callable[[str], None]
+    ) -> None:
         self._arriving = arriving
         self._fields = [(field["name"], field["data_type"] == "array_file") for field in fields]
         self._note = note

@@ -83,8 +83,7 @@ class Inputs(FilesTest):
         self.assertEqual(self.folders(), [])
 
     def test_the_position_of_the_descriptor_does_not_matter_and_it_is_closed(self):
-        worker = self.reading(
-            """
+        worker = self.reading("""
             def request(self, data):
                 import os
                 def link(fd):
@@ -98,8 +97,7 @@ class Inputs(FilesTest):
                     file.write("mine")
                 mode = os.stat(os.path.dirname(data["one"])).st_mode
                 return {"y": [text, [link for link in links if "source" in link], mode]}
-            """
-        )
+            """)
         with open(os.path.join(self.scratch, "source"), "w+") as file:
             file.write("whole" * 100_000)
             file.flush()
@@ -129,12 +127,13 @@ class Inputs(FilesTest):
         worker = self.reading()
         for index in range(1000):
             worker.send_file(1, index, b"%d" % index)
-        self.assertEqual([text for _, text in worker.ask(1, {"all": [URI] * 1000})[1]["y"]], list(map(str, range(1000))))
+        self.assertEqual(
+            [text for _, text in worker.ask(1, {"all": [URI] * 1000})[1]["y"]], list(map(str, range(1000)))
+        )
         self.assertEqual(self.folders(), [])
 
     def test_files_are_gone_however_the_call_ends(self):
-        worker = self.reading(
-            """
+        worker = self.reading("""
             def request(self, data):
                 import os, time
                 os.symlink("/", os.path.dirname(data["one"]) + "/link")
@@ -149,8 +148,7 @@ class Inputs(FilesTest):
                     print("waits")
                     time.sleep(60)
                 return {"y": 1}
-            """
-        )
+            """)
         for number, how in enumerate(("raise", "output", "move", "return"), 1):
             worker.send_file(number, 0, b"x")
             name, _ = worker.ask(number, {"one": URI, "how": how, "to": self.scratch + "/kept"})
@@ -170,8 +168,7 @@ class Inputs(FilesTest):
         self.assertEqual(worker.ask(11, {"one": URI, "how": "return"}), ("RESULT", {"y": 1}))
 
     def test_what_cannot_be_removed_is_logged(self):
-        worker = self.reading(
-            """
+        worker = self.reading("""
             def request(self, data):
                 import os
                 os.chdir(os.path.dirname(data["one"]))
@@ -179,8 +176,7 @@ class Inputs(FilesTest):
                     os.mkdir("d")
                     os.chdir("d")
                 return {"y": 1}
-            """
-        )
+            """)
         worker.send_file(1, 0, b"x")
         self.assertEqual(worker.ask(1, {"one": URI}), ("RESULT", {"y": 1}))
         self.assertIn("The files of a request could not be removed: ", worker.lines(1)[0])
@@ -188,8 +184,7 @@ class Inputs(FilesTest):
         self.assertEqual(worker.ask(2, {"one": URI})[0], "RESULT")
 
     def test_calls_taken_back_leave_nothing(self):
-        worker = self.reading(
-            """
+        worker = self.reading("""
             def request(self, data):
                 import os, time
                 count = len(os.listdir("/proc/self/fd"))
@@ -198,8 +193,7 @@ class Inputs(FilesTest):
                     while not os.path.exists(data["until"]) and time.monotonic() < end:
                         time.sleep(0.01)
                 return {"y": count}
-            """
-        )
+            """)
         before = worker.ask(1, {"how": "count"})[1]["y"]
         until = os.path.join(self.scratch, "until")
         worker.call(2, {"how": "wait", "until": until})
@@ -229,23 +223,20 @@ class Inputs(FilesTest):
         elsewhere = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, elsewhere)
         open(elsewhere + "/kept", "w").close()
-        worker = self.reading(
-            """
+        worker = self.reading("""
             def request(self, data):
                 import os, shutil
                 folder = os.path.dirname(os.path.dirname(data["one"]))
                 shutil.rmtree(folder)
                 os.symlink(data["to"], folder)
                 return {"y": 1}
-            """
-        )
+            """)
         worker.send_file(1, 0, b"x")
         self.assertEqual(worker.ask(1, {"one": URI, "to": elsewhere}), ("RESULT", {"y": 1}))
         self.assertEqual((os.listdir(elsewhere), self.folders()), (["kept"], []))
 
     def test_a_forked_child_leaves_the_files_to_its_parent(self):
-        worker = self.reading(
-            """
+        worker = self.reading("""
             def request(self, data):
                 import os
                 child = os.fork()
@@ -254,15 +245,13 @@ class Inputs(FilesTest):
                 os.waitpid(child, 0)
                 with open(data["one"]) as file:
                     return {"y": file.read()}
-            """
-        )
+            """)
         worker.send_file(1, 0, b"still here")
         self.assertEqual(worker.ask(1, {"one": URI}), ("RESULT", {"y": "still here"}))
         self.assertEqual(self.folders(), [])
 
     def test_a_file_that_cannot_be_written_fails_its_call_only(self):
-        worker = self.reading(
-            """
+        worker = self.reading("""
             def request(self, data):
                 import os, resource
                 if data.get("fill"):
@@ -278,8 +267,7 @@ class Inputs(FilesTest):
                 else:
                     resource.setrlimit(resource.RLIMIT_FSIZE, (data["limit"], resource.RLIM_INFINITY))
                 return {"y": 1}
-            """
-        )
+            """)
         self.assertEqual(worker.ask(1, {"limit": 1000})[0], "RESULT")
         worker.send_file(2, 0, b"x" * 5000, "large.bin")
         name, error = worker.ask(2, {"one": URI})
@@ -486,7 +474,8 @@ class Outputs(FilesTest):
 
     def test_a_later_value_that_does_not_fit_leaves_its_files_behind(self):
         worker = self.serving(
-            "def request(self, data): return {'y': 'deployment.py', 'z': data['z']}", fields=(("y", "file"), ("z", "int"))
+            "def request(self, data): return {'y': 'deployment.py', 'z': data['z']}",
+            fields=(("y", "file"), ("z", "int")),
         )
         self.assertEqual(worker.ask(1, {"z": "no"})[1]["kind"], "output")
         self.assertEqual(worker.ask(2, {"z": 1})[1]["y"]["descriptor"], 0)

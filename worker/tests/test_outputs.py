@@ -4,6 +4,7 @@ import collections
 import datetime
 import decimal
 import enum
+import errno
 import json
 import os
 import pathlib
@@ -12,9 +13,11 @@ import tempfile
 import types
 import unittest
 import uuid
+from unittest import mock
 
 import driver  # noqa: F401  (finds the worker)
 
+from modelyard_worker.fields import NoFile
 from modelyard_worker.handing import Handing
 from modelyard_worker.outputs import OutputError, Outputs, encode
 
@@ -199,6 +202,21 @@ class Fitting(OutputTest):
                 self.field("file", value)
             self.assertTrue(str(raised.exception).startswith("The output field 'y' names "), raised.exception)
             self.assertIn(expected, str(raised.exception))
+
+    def test_it_waits_while_too_many_descriptors_are_on_their_way(self):
+        refusals = [OSError(errno.ETOOMANYREFS, "Too many references")] * 3
+
+        def send(_index, _descriptor):
+            if refusals:
+                raise refusals.pop()
+
+        self.assertEqual(Handing(send).value(__file__)["descriptor"], 0)
+        self.assertEqual(refusals, [])
+        with mock.patch("modelyard_worker.handing.TRIES", 2):
+            refusals += [OSError(errno.ETOOMANYREFS, "Too many references")] * 2
+            with self.assertRaises(NoFile) as raised:
+                Handing(send).value(__file__)
+        self.assertIn("which cannot be read: Too many references", str(raised.exception))
 
     def test_an_answer_has_a_thousand_files_at_most(self):
         del SENT[:]
