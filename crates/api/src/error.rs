@@ -39,12 +39,13 @@ fn status(error: &Error) -> StatusCode {
     match error {
         Error::Invalid(_) => StatusCode::BAD_REQUEST,
         Error::NotSignedIn(_) => StatusCode::UNAUTHORIZED,
-        Error::Forbidden | Error::Suspended(_) => StatusCode::FORBIDDEN,
+        Error::Forbidden | Error::Suspended(_) | Error::Unsigned(_) => StatusCode::FORBIDDEN,
         Error::NotFound(_) => StatusCode::NOT_FOUND,
         Error::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
         Error::Conflict(_) => StatusCode::CONFLICT,
         Error::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Error::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Error::NoRoom(_) => StatusCode::INSUFFICIENT_STORAGE,
         Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }

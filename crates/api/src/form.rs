@@ -68,9 +68,9 @@ fn broken(cause: axum::extract::multipart::MultipartError) -> Refusal {
 /// Writes a file to disk as it comes; nothing of it stays when that fails or is refused later.
 async fn stage(app: &App, mut part: Field<'_>, unnamed: &str) -> Result<(Staged, String)> {
     let name = part.file_name().unwrap_or(unnamed).chars().take(MAX_TEXT).collect();
-    let mut staging = app.control().objects().stage(app.settings().max_package).await?;
+    let mut staging = app.control().objects().stage(app.settings().max_package);
     while let Some(bytes) = part.chunk().await.map_err(broken)? {
-        staging.write(&bytes).await?;
+        staging.write(bytes).await?;
     }
     Ok((staging.finish().await?, name))
 }

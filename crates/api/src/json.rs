@@ -6,9 +6,11 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use modelyard_types::Error;
+use modelyard_types::buckets::{BucketCreate, BucketUpdate};
 use modelyard_types::deployments::{DeploymentCreate, DeploymentUpdate};
 use modelyard_types::environments::{EnvironmentBuildUpdate, EnvironmentCreate, EnvironmentUpdate};
 use modelyard_types::fields::check_depth;
+use modelyard_types::files::FileCompleteMultipartUpload;
 use modelyard_types::instance_type_groups::{InstanceTypeGroupCreate, InstanceTypeGroupUpdate};
 use modelyard_types::instances::InstanceUpdate;
 use modelyard_types::logs::LogsCreate;
@@ -51,6 +53,7 @@ macro_rules! checked {
     };
 }
 checked! {
+    BucketCreate, BucketUpdate, FileCompleteMultipartUpload,
     DeploymentCreate, DeploymentUpdate, DeploymentVersionCreate, DeploymentVersionUpdate, DeploymentRequestUpdate,
     InstanceUpdate, EnvironmentCreate, EnvironmentUpdate, EnvironmentBuildUpdate, BuildUpdate, EnvironmentVariableCreate,
     EnvironmentVariableUpdate;

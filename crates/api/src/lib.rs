@@ -6,12 +6,15 @@
 pub mod access;
 mod answer;
 mod audit;
+mod base;
+mod buckets;
 mod builds;
 mod deployments;
 mod document;
 mod drain;
 mod environments;
 mod error;
+mod files;
 mod form;
 mod instance_type_groups;
 mod instance_types;
@@ -31,6 +34,7 @@ mod requests;
 mod revisions;
 pub mod routing;
 mod service;
+mod signed;
 mod users;
 mod variables;
 mod versions;
@@ -48,6 +52,8 @@ use routing::Operations;
 pub struct Settings {
     /// The largest package that may be uploaded, in bytes.
     pub max_package: u64,
+    /// Our own address, as clients reach it; by what they call us when absent. Without a slash at its end.
+    pub public_url: Option<String>,
     /// Renders the figures of all other parts for `/metrics`.
     pub render_metrics: Box<dyn Fn() -> String + Send + Sync>,
 }
@@ -96,6 +102,8 @@ fn operations() -> Operations {
     instances::add(&mut all);
     environments::add(&mut all);
     requests::add(&mut all);
+    buckets::add(&mut all);
+    files::add(&mut all);
     logs::add(&mut all);
     audit::add(&mut all);
     all
@@ -107,6 +115,7 @@ pub fn router(app: App) -> Router {
     operations
         .router()
         .merge(service::beside(&operations))
+        .merge(signed::beside())
         .fallback(error::unknown_address)
         .method_not_allowed_fallback(error::unknown_method)
         .with_state(app)

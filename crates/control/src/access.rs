@@ -1,6 +1,6 @@
 //! Who may do what: one function, used by every route.
 
-use modelyard_types::{DeploymentId, OrganizationId, ProjectId, TokenId, UserId};
+use modelyard_types::{BucketId, DeploymentId, OrganizationId, ProjectId, TokenId, UserId};
 
 /// Who is calling.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Scope {
     Project(ProjectId),
     /// A deployment of a project.
     Deployment(ProjectId, DeploymentId),
+    /// A bucket of a project.
+    Bucket(ProjectId, BucketId),
 }
 
 /// Whether `actor` may do what `permission` names to what `scope` names.

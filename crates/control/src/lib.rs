@@ -5,9 +5,11 @@
 
 pub mod access;
 mod audit;
+mod buckets;
 pub mod catalogue;
 mod deployments;
 mod environments;
+pub mod files;
 mod instance_type_groups;
 mod instances;
 mod lanes;
@@ -36,8 +38,10 @@ use modelyard_store::{LogStore, Store, Tx};
 use modelyard_types::{Error, OrganizationId, ProjectId, Result};
 use tokio::sync::Notify;
 
+pub use buckets::{Entry, Listed, Storage};
 use catalogue::Catalogue;
 pub use environments::{Usage, expired};
+use files::Files;
 pub use instances::{InstanceScope, InstanceView};
 use instances::{Journal, Why};
 use lanes::Lanes;
@@ -67,6 +71,7 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) logs: LogStore,
     pub(crate) objects: Objects,
+    pub(crate) files: Files,
     pub(crate) catalogue: Catalogue,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) live: Live,
@@ -101,7 +106,7 @@ pub(crate) struct Nudges {
     pub(crate) environment_changes: Notify,
     /// Wakes those that wait for a build: it may have been called off.
     pub(crate) called_off: Notify,
-    pub(crate) cleaning: Notify,
+    pub(crate) cleaning: Arc<Notify>,
 }
 
 impl Inner {
@@ -131,17 +136,22 @@ impl Control {
         std::fs::create_dir_all(&settings.packages)
             .map_err(|cause| Error::internal("making the folder of packages", cause))?;
         variables::take_up_keys(&store, &settings.keys).await?;
+        buckets::ensure_defaults(&store).await?;
         environments::reconcile_base(&store, &settings.interpreters).await?;
         loops::take_over(&store, settings.life).await?;
         let nudges = Nudges::default();
         let lanes = Arc::new(Lanes::new(nudges.scaling.clone(), settings.begin_limit));
         let catalogue = Catalogue::open(store.clone(), lanes.clone()).await?;
         let room = Room::new(settings.request_memory);
+        let signer = settings.keys.signer();
+        let files =
+            Files::new(store.clone(), objects.clone(), signer, settings.file_size_limit, nudges.cleaning.clone());
         Ok(Self(Arc::new(Inner {
             settings,
             store,
             logs,
             objects,
+            files,
             catalogue,
             lanes,
             live: Live::default(),
@@ -235,6 +245,11 @@ impl Control {
     /// Stored packages and data.
     pub fn objects(&self) -> &Objects {
         &self.0.objects
+    }
+
+    /// The store of files.
+    pub fn files(&self) -> &Files {
+        &self.0.files
     }
 
     /// What the hot path reads.

@@ -11,13 +11,19 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::files::Signer;
+
 const NONCE: usize = 24;
 
 /// How much longer a value is when it is sealed.
 pub(crate) const SEAL: usize = NONCE + 16;
 
 /// The keys of the installation, the one in use first. Never shown.
-pub struct Keyring(Vec<Key>);
+pub struct Keyring {
+    keys: Vec<Key>,
+    /// What signs addresses, made of the same keys.
+    signing: Vec<Zeroizing<[u8; 32]>>,
+}
 
 struct Key {
     id: String,
@@ -41,29 +47,36 @@ pub(crate) struct Sealed {
 
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|key| &key.id)).finish()
+        f.debug_list().entries(self.keys.iter().map(|key| &key.id)).finish()
     }
 }
 
 impl Keyring {
     /// The keys of a key file, in its order.
     pub fn new<'a>(keys: impl IntoIterator<Item = &'a [u8; 32]>) -> Self {
-        Self(keys.into_iter().map(Key::new).collect())
+        let (keys, signing) =
+            keys.into_iter().map(|key| (Key::new(key), derived(b"modelyard signed addresses\0", key))).unzip();
+        Self { keys, signing }
     }
 
     /// The id of the key that seals.
     pub(crate) fn present(&self) -> &str {
-        self.0.first().map_or("", |key| &key.id)
+        self.keys.first().map_or("", |key| &key.id)
     }
 
     /// Whether there is a key of this id.
     pub(crate) fn has(&self, id: &str) -> bool {
-        self.0.iter().any(|key| key.id == id)
+        self.keys.iter().any(|key| key.id == id)
+    }
+
+    /// Who signs addresses, with keys of its own.
+    pub(crate) fn signer(&self) -> Signer {
+        Signer::new(self.signing.clone())
     }
 
     /// Encrypts a value for a place.
     pub(crate) fn seal(&self, cell: Cell, plain: &str) -> Result<Sealed> {
-        let key = self.0.first().ok_or_else(|| Error::Internal("the installation has no key".into()))?;
+        let key = self.keys.first().ok_or_else(|| Error::Internal("the installation has no key".into()))?;
         let nonce = rand::random::<[u8; NONCE]>();
         let bound = cell.bound_to(&key.id);
         let payload = Payload { msg: plain.as_bytes(), aad: &bound };
@@ -78,7 +91,7 @@ impl Keyring {
             let Cell { table, column, row } = cell;
             Error::Internal(format!("the {column} of {row} in {table} cannot be decrypted: {why}"))
         };
-        let key = self.0.iter().find(|key| key.id == key_id);
+        let key = self.keys.iter().find(|key| key.id == key_id);
         let key = key.ok_or_else(|| failed(&format!("the key file has no key {key_id}")))?;
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or_else(|| failed("it is too short"))?;
         let bound = cell.bound_to(key_id);
@@ -89,14 +102,15 @@ impl Keyring {
     }
 }
 
+/// The file's keys serve several ends; each has a key of its own.
+fn derived(purpose: &[u8], key: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(<[u8; 32]>::from(Sha256::new().chain_update(purpose).chain_update(key).finalize()))
+}
+
 impl Key {
     fn new(key: &[u8; 32]) -> Self {
-        // The file's key may serve other ends as well; each has a key of its own.
-        let own = |purpose: &[u8]| {
-            Zeroizing::new(<[u8; 32]>::from(Sha256::new().chain_update(purpose).chain_update(key).finalize()))
-        };
-        let id = hex::encode(&own(b"modelyard key id\0")[..8]);
-        let sealing = own(b"modelyard sealed values\0");
+        let id = hex::encode(&derived(b"modelyard key id\0", key)[..8]);
+        let sealing = derived(b"modelyard sealed values\0", key);
         Self { id, cipher: XChaCha20Poly1305::new((&*sealing).into()) }
     }
 }

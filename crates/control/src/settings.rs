@@ -50,6 +50,8 @@ pub struct Settings {
     pub hard_cpu_limit: bool,
     /// The memory that the bodies and results of requests may take, in bytes.
     pub request_memory: u64,
+    /// The largest file that is kept, in bytes.
+    pub file_size_limit: u64,
     /// How many builds run at once.
     pub builds_at_once: usize,
     /// How long a process may take to become ready.

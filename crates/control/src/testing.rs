@@ -128,8 +128,8 @@ impl World {
 
     /// Uploads requirements to an environment.
     pub(crate) async fn environment_file(&self, environment: &Environment, requirements: &str) -> EnvironmentBuild {
-        let mut staging = self.control.objects().stage(1 << 20).await.unwrap();
-        staging.write(requirements.as_bytes()).await.unwrap();
+        let mut staging = self.control.objects().stage(1 << 20);
+        staging.write(requirements.to_owned().into()).await.unwrap();
         let (control, staged) = (&self.control, staging.finish().await.unwrap());
         let name = "requirements.txt";
         control.upload_environment_file(&self.by, self.project, environment.id, staged, name).await.unwrap()
@@ -145,8 +145,8 @@ impl World {
             zip.write_all(requirements.as_bytes()).unwrap();
         }
         let bytes = zip.finish().unwrap().into_inner();
-        let mut staging = self.control.objects().stage(1 << 20).await.unwrap();
-        staging.write(&bytes).await.unwrap();
+        let mut staging = self.control.objects().stage(1 << 20);
+        staging.write(bytes.into()).await.unwrap();
         staging.finish().await.unwrap()
     }
 
@@ -170,6 +170,7 @@ async fn live(folder: &TempDir, server: ServerId, store: Store, objects: Objects
     let logs = at(&format!("logs-{server}-{}.db", life.number));
     let logs = LogStore::open(logs.to_str().unwrap()).await.unwrap();
     let settings = Settings {
+        file_size_limit: 1 << 30,
         life,
         keys: crate::secrets::Keyring::new([&[7; 32]]),
         api_url: "http://127.0.0.1:8080/v2.1".into(),

@@ -3,6 +3,7 @@
 //! Keys are opaque ids, never names that users chose. What is uploaded is staged first: written to a temporary file
 //! with a hash on the way, and visible as an object only by one rename. A broken upload leaves nothing.
 
+mod kept;
 mod owned;
 mod staging;
 
@@ -16,6 +17,7 @@ use object_store::path::Path as Location;
 use object_store::{ObjectStore, ObjectStoreExt};
 use uuid::Uuid;
 
+pub use kept::read_ranges;
 pub use owned::Owned;
 pub use staging::{Staged, Staging};
 
@@ -28,6 +30,9 @@ pub enum ObjectError {
     /// The upload is larger than allowed.
     #[error("the upload is larger than {0} bytes")]
     TooLarge(u64),
+    /// There is no room for more.
+    #[error("there is no room left on the disk for stored files")]
+    NoRoom,
     /// The disk or the store failed.
     #[error("{doing}: {cause}")]
     Failed {
@@ -42,12 +47,23 @@ impl ObjectError {
     fn failed(doing: &'static str, cause: impl std::fmt::Display) -> Self {
         ObjectError::Failed { doing, cause: cause.to_string() }
     }
+
+    fn of_io(doing: &'static str, cause: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        match cause.kind() {
+            StorageFull | QuotaExceeded => ObjectError::NoRoom,
+            _ => ObjectError::failed(doing, cause),
+        }
+    }
 }
 
 impl From<ObjectError> for modelyard_types::Error {
     fn from(error: ObjectError) -> Self {
         match error {
             ObjectError::TooLarge(_) => modelyard_types::Error::TooLarge,
+            ObjectError::NoRoom => {
+                modelyard_types::Error::NoRoom("The server has no room left for files; nothing was stored".into())
+            }
             other => modelyard_types::Error::internal("object store", other),
         }
     }
@@ -80,8 +96,8 @@ impl Objects {
     }
 
     /// Begins an upload of at most `limit` bytes.
-    pub async fn stage(&self, limit: u64) -> Result<Staging, ObjectError> {
-        Staging::begin(&self.staging, limit).await
+    pub fn stage(&self, limit: u64) -> Staging {
+        Staging::begin(&self.staging, limit)
     }
 
     /// Makes a staged upload an object: durable and visible when this returns.
@@ -181,9 +197,9 @@ mod tests {
     #[tokio::test]
     async fn an_upload_becomes_an_object_with_its_hash() {
         let (_folder, objects) = open();
-        let mut staging = objects.stage(100).await.unwrap();
-        staging.write(b"hel").await.unwrap();
-        staging.write(b"lo").await.unwrap();
+        let mut staging = objects.stage(100);
+        staging.write("hel".into()).await.unwrap();
+        staging.write("lo".into()).await.unwrap();
         let staged = staging.finish().await.unwrap();
         assert_eq!(staged.size(), 5);
         assert_eq!(staged.sha256(), "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
@@ -195,11 +211,11 @@ mod tests {
     #[tokio::test]
     async fn a_broken_or_refused_upload_leaves_nothing() {
         let (folder, objects) = open();
-        let mut staging = objects.stage(4).await.unwrap();
-        staging.write(b"hel").await.unwrap();
-        assert!(matches!(staging.write(b"lo").await, Err(ObjectError::TooLarge(4))));
+        let mut staging = objects.stage(4);
+        staging.write("hel".into()).await.unwrap();
+        assert!(matches!(staging.write("lo".into()).await, Err(ObjectError::TooLarge(4))));
         drop(staging);
-        drop(objects.stage(4).await.unwrap().finish().await.unwrap());
+        drop(objects.stage(4).finish().await.unwrap());
         assert_eq!(std::fs::read_dir(folder.path().join("staging")).unwrap().count(), 0);
     }
 }

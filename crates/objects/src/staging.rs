@@ -1,31 +1,51 @@
 //! Uploads on their way: a temporary file that becomes an object by one rename, or nothing.
+//!
+//! Bytes are written in batches on a blocking thread, while the next batch arrives; an upload never holds more than two.
 
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::ObjectError;
 
+/// How many bytes are written at a time.
+const BATCH: usize = 1 << 20;
+/// How many pieces are written at a time, however small they are.
+const PIECES: usize = 256;
+
 /// An upload that is being written. Dropping it removes what was written.
 pub struct Staging {
-    file: File,
-    left: Leftover,
-    hash: Sha256,
+    /// Nothing while a batch is being written.
+    writer: Option<Writer>,
+    writing: Option<JoinHandle<io::Result<Writer>>>,
+    batch: Vec<Bytes>,
+    batched: usize,
     size: u64,
     limit: u64,
 }
 
 /// A whole upload that is not an object yet. Dropping it removes it.
+#[derive(Debug)]
 pub struct Staged {
     left: Leftover,
     size: u64,
     sha256: String,
 }
 
+/// The file of an upload and the hash of what is in it.
+struct Writer {
+    left: Leftover,
+    file: Option<File>,
+    hash: Sha256,
+}
+
 /// A temporary file that goes when nobody took it.
+#[derive(Debug)]
 struct Leftover(Option<PathBuf>);
 
 impl Drop for Leftover {
@@ -38,27 +58,101 @@ impl Drop for Leftover {
 }
 
 impl Staging {
-    pub(crate) async fn begin(folder: &Path, limit: u64) -> Result<Self, ObjectError> {
+    /// An upload without a byte; its file is made with the first batch.
+    pub(crate) fn begin(folder: &Path, limit: u64) -> Self {
         let path = folder.join(Uuid::new_v4().simple().to_string());
-        let file = File::create_new(&path).await.map_err(|cause| ObjectError::failed("beginning an upload", cause))?;
-        Ok(Self { file, left: Leftover(Some(path)), hash: Sha256::new(), size: 0, limit })
+        let writer = Writer { left: Leftover(Some(path)), file: None, hash: Sha256::new() };
+        Self { writer: Some(writer), writing: None, batch: Vec::new(), batched: 0, size: 0, limit }
     }
 
-    /// Adds bytes; refuses those past the limit.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ObjectError> {
+    /// Adds bytes; refuses those past the limit. Waits while the disk is behind.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), ObjectError> {
         self.size += bytes.len() as u64;
         if self.size > self.limit {
             return Err(ObjectError::TooLarge(self.limit));
         }
-        self.hash.update(bytes);
-        self.file.write_all(bytes).await.map_err(|cause| ObjectError::failed("writing an upload", cause))
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.batched += bytes.len();
+        self.batch.push(bytes);
+        if self.batched >= BATCH || self.batch.len() >= PIECES {
+            self.write_batch().await?;
+        }
+        Ok(())
+    }
+
+    /// How many bytes were added.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    async fn write_batch(&mut self) -> Result<(), ObjectError> {
+        let mut writer = self.writer().await?;
+        let batch = std::mem::take(&mut self.batch);
+        self.batched = 0;
+        self.writing = Some(tokio::task::spawn_blocking(move || {
+            writer.write(&batch)?;
+            Ok(writer)
+        }));
+        Ok(())
+    }
+
+    /// The writer, when the batch before is written.
+    async fn writer(&mut self) -> Result<Writer, ObjectError> {
+        if let Some(writing) = self.writing.take() {
+            return writing.await.map_err(io::Error::other).and_then(|done| done).map_err(|cause| failed(&cause));
+        }
+        self.writer.take().ok_or_else(|| ObjectError::failed(DOING, "it broke off before"))
     }
 
     /// Ends the upload, durably.
     pub async fn finish(mut self) -> Result<Staged, ObjectError> {
-        self.file.flush().await.map_err(|cause| ObjectError::failed("writing an upload", cause))?;
-        self.file.sync_all().await.map_err(|cause| ObjectError::failed("writing an upload", cause))?;
-        Ok(Staged { left: self.left, size: self.size, sha256: hex::encode(self.hash.finalize()) })
+        let mut writer = self.writer().await?;
+        let (batch, size) = (std::mem::take(&mut self.batch), self.size);
+        let done = tokio::task::spawn_blocking(move || {
+            writer.write(&batch)?;
+            writer.finish(size)
+        });
+        done.await.map_err(io::Error::other).and_then(|done| done).map_err(|cause| failed(&cause))
+    }
+}
+
+const DOING: &str = "writing an upload";
+
+fn failed(cause: &io::Error) -> ObjectError {
+    ObjectError::of_io(DOING, cause)
+}
+
+impl Writer {
+    fn file(&mut self) -> io::Result<&mut File> {
+        if self.file.is_none() {
+            let path = self.left.0.as_deref().unwrap_or(Path::new(""));
+            self.file = Some(File::create_new(path)?);
+        }
+        self.file.as_mut().ok_or_else(|| io::Error::other("the file was just made"))
+    }
+
+    fn write(&mut self, batch: &[Bytes]) -> io::Result<()> {
+        let file = self.file()?;
+        let mut slices: Vec<IoSlice<'_>> = batch.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut rest = slices.as_mut_slice();
+        while !rest.is_empty() {
+            let written = file.write_vectored(rest)?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            IoSlice::advance_slices(&mut rest, written);
+        }
+        for piece in batch {
+            self.hash.update(piece);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, size: u64) -> io::Result<Staged> {
+        self.file()?.sync_all()?;
+        Ok(Staged { left: self.left, size, sha256: hex::encode(self.hash.finalize()) })
     }
 }
 
@@ -84,14 +178,13 @@ impl Staged {
         };
         let moved = tokio::task::spawn_blocking(move || {
             let parent = target.parent().unwrap_or(Path::new("/"));
-            std::fs::create_dir_all(parent)?;
-            std::fs::rename(&source, &target)?;
-            std::fs::File::open(parent)?.sync_all()
+            let renamed = std::fs::create_dir_all(parent).and_then(|()| std::fs::rename(&source, &target));
+            if renamed.is_err() {
+                drop(Leftover(Some(source)));
+            }
+            renamed.and_then(|()| File::open(parent)?.sync_all())
         });
-        match moved.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(cause)) => Err(ObjectError::failed("keeping an upload", cause)),
-            Err(cause) => Err(ObjectError::failed("keeping an upload", cause)),
-        }
+        let moved = moved.await.map_err(io::Error::other).and_then(|done| done);
+        moved.map_err(|cause| ObjectError::of_io("keeping an upload", &cause))
     }
 }

@@ -101,6 +101,7 @@ pub async fn start(settings: Settings) -> Result<Running> {
         drain_limit: settings.shutdown_grace.0,
         stop_grace: settings.stop_grace.0,
         environment_file_retention: settings.environment_file_retention.0,
+        file_size_limit: settings.file_size_limit.0,
         log_retention: settings.log_retention.0,
     };
     let control = take_up_work(told, &settings, &folder, &store).await?;
@@ -288,7 +289,11 @@ fn request_memory(settings: &Settings) -> u64 {
 }
 
 fn api_settings(settings: &Settings) -> modelyard_api::Settings {
-    modelyard_api::Settings { max_package: settings.package_size_limit.0, render_metrics: Box::new(metrics::render) }
+    modelyard_api::Settings {
+        max_package: settings.package_size_limit.0,
+        public_url: settings.public_url.clone().map(|url| url.0),
+        render_metrics: Box::new(metrics::render),
+    }
 }
 
 fn limits(settings: &Settings) -> http::Limits {

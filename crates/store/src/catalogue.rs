@@ -8,6 +8,7 @@ use modelyard_types::names::ResourceName;
 use uuid::Uuid;
 
 use crate::Store;
+use crate::buckets::{self, Bucket};
 use crate::db::Source;
 use crate::deployments::{self, Deployment};
 use crate::environments::tags::{self, Tag};
@@ -120,6 +121,8 @@ pub struct ProjectState {
     pub project: Project,
     /// Its deployments by name.
     pub deployments: Vec<Deployment>,
+    /// Its buckets by name.
+    pub buckets: Vec<Bucket>,
     /// Its versions.
     pub versions: Vec<VersionState>,
     /// The groups of kinds of instances that its users made.
@@ -147,6 +150,7 @@ pub async fn project(store: &Store, id: ProjectId) -> Result<Option<ProjectState
     };
     let number = number(&mut tx).await?;
     let deployments = deployments::list(&mut tx, id).await?;
+    let buckets = buckets::list(&mut tx, id).await?;
     let versions = versions::list_of_project(&mut tx, id).await?;
     let active: Vec<Revision> = (&mut tx).all(ACTIVE_REVISIONS, values![id]).await?;
     let contents: Vec<(EnvironmentBuildId, String)> = (&mut tx).all(CONTENTS, values![id]).await?;
@@ -159,6 +163,7 @@ pub async fn project(store: &Store, id: ProjectId) -> Result<Option<ProjectState
         number,
         project,
         deployments,
+        buckets,
         versions: with_code(versions, active, contents),
         groups,
         environments: with_tags(environments, tags),

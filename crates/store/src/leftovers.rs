@@ -1,7 +1,7 @@
 //! What deleted objects left behind, for loops to clear away in small steps.
 
 use modelyard_types::Timestamp;
-use modelyard_types::ids::{DeploymentId, ProjectId, VersionId};
+use modelyard_types::ids::{ContainerId, DeploymentId, ProjectId, VersionId};
 
 use crate::db::Source;
 use crate::error::{Result, StoreError};
@@ -16,6 +16,8 @@ pub enum Leftover {
     Version(VersionId),
     /// What is left of a deleted project: `delete_of_project` of `requests`, `instances`, `audit` and `LogStore`.
     Project(ProjectId),
+    /// A container and the files in it.
+    Container(ContainerId),
     /// Stored bytes that no row refers to any more.
     Object(String),
 }
@@ -25,6 +27,7 @@ impl Leftover {
         match self {
             Leftover::Version(_) => "version",
             Leftover::Project(_) => "project",
+            Leftover::Container(_) => "container",
             Leftover::Object(_) => "object",
         }
     }
@@ -33,6 +36,7 @@ impl Leftover {
         match self {
             Leftover::Version(id) => id.to_string(),
             Leftover::Project(id) => id.to_string(),
+            Leftover::Container(id) => id.to_string(),
             Leftover::Object(key) => key.clone(),
         }
     }
@@ -42,6 +46,7 @@ impl Leftover {
         Ok(match what {
             "version" => Leftover::Version(name.parse().map_err(unreadable)?),
             "project" => Leftover::Project(name.parse().map_err(unreadable)?),
+            "container" => Leftover::Container(name.parse().map_err(unreadable)?),
             _ => Leftover::Object(name),
         })
     }
@@ -64,7 +69,8 @@ statements! {
     LIVING_OF_VERSION = "SELECT COUNT(*) FROM instances WHERE version_id = $1 AND ended_at IS NULL";
     LIVING_OF_PROJECT = "SELECT COUNT(*) FROM instances WHERE project_id = $1 AND ended_at IS NULL";
     USED = "SELECT (SELECT COUNT(*) FROM revisions WHERE package_key = $1)
-        + (SELECT COUNT(*) FROM environment_revisions WHERE package_key = $1)";
+        + (SELECT COUNT(*) FROM environment_revisions WHERE package_key = $1)
+        + (SELECT COUNT(*) FROM files WHERE object_key = $1) + (SELECT COUNT(*) FROM file_parts WHERE object_key = $1)";
 }
 
 /// Notes something to clear away.
@@ -113,7 +119,7 @@ pub async fn is_at_rest(on: impl Source<'_>, leftover: &Leftover) -> Result<bool
     let (living,): (i64,) = match leftover {
         Leftover::Version(id) => on.one(LIVING_OF_VERSION, values![id]).await?,
         Leftover::Project(id) => on.one(LIVING_OF_PROJECT, values![id]).await?,
-        Leftover::Object(_) => return Ok(true),
+        Leftover::Container(_) | Leftover::Object(_) => return Ok(true),
     };
     Ok(living == 0)
 }

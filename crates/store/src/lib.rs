@@ -12,9 +12,11 @@ mod tx;
 mod value;
 
 pub mod audit;
+pub mod buckets;
 pub mod catalogue;
 pub mod deployments;
 pub mod environments;
+pub mod files;
 pub mod idempotency;
 pub mod installation;
 pub mod instance_type_groups;
@@ -36,10 +38,12 @@ use std::panic::Location;
 use std::sync::Arc;
 
 pub use audit::AuditEvent;
+pub use buckets::Bucket;
 pub use db::{Reading, Source, Sql, is_postgres};
 pub use deployments::Deployment;
 pub use environments::{Environment, EnvironmentBuild, EnvironmentRevision, Tag};
 pub use error::{Refusal, Result, StoreError};
+pub use files::File;
 pub use instance_type_groups::InstanceTypeGroup;
 pub use instances::{Instance, InstanceEvent};
 pub use logs::LogStore;
@@ -67,6 +71,7 @@ const MIGRATIONS: &[migrate::Migration] = migrate::migrations![
     "store/0007_environment_files.sql",
     "store/0008_variables.sql",
     "store/0009_project_network.sql",
+    "store/0010_files.sql",
 ];
 
 /// The open database. Cheap to clone.
@@ -117,6 +122,7 @@ pub fn statements(postgres: bool) -> Vec<(String, String)> {
     let fixed = [
         migrate::STATEMENTS,
         audit::STATEMENTS,
+        buckets::STATEMENTS,
         catalogue::STATEMENTS,
         deployments::STATEMENTS,
         environments::STATEMENTS,
@@ -124,6 +130,10 @@ pub fn statements(postgres: bool) -> Vec<(String, String)> {
         environments::revisions::STATEMENTS,
         environments::builds::STATEMENTS,
         environments::outdated::STATEMENTS,
+        files::STATEMENTS,
+        files::expiry::STATEMENTS,
+        files::listing::STATEMENTS,
+        files::uploads::STATEMENTS,
         idempotency::STATEMENTS,
         installation::STATEMENTS,
         instance_type_groups::STATEMENTS,

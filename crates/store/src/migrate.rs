@@ -28,7 +28,7 @@ macro_rules! migrations {
 pub(crate) use migrations;
 
 /// What the words in braces stand for: SQLite, PostgreSQL.
-const WORDS: [(&str, &str, &str); 8] = [
+const WORDS: [(&str, &str, &str); 9] = [
     ("{id}", "BLOB", "UUID"),
     ("{int}", "INTEGER", "BIGINT"),
     ("{float}", "REAL", "DOUBLE PRECISION"),
@@ -37,6 +37,7 @@ const WORDS: [(&str, &str, &str); 8] = [
     ("{json}", "TEXT", "JSONB"),
     ("{strict}", "STRICT", ""),
     ("{clustered}", "STRICT, WITHOUT ROWID", ""),
+    ("{bytewise}", "", "COLLATE \"C\""),
 ];
 
 /// A migration's text for one of the databases.

@@ -45,7 +45,8 @@ statements! {
         (SELECT COUNT(*) FROM deployments WHERE project_id IN (SELECT id FROM projects WHERE organization_id = $1)),
         (SELECT COUNT(*) FROM versions WHERE project_id IN (SELECT id FROM projects WHERE organization_id = $1)),
         (SELECT COUNT(*) FROM environments WHERE NOT implicit
-            AND project_id IN (SELECT id FROM projects WHERE organization_id = $1))";
+            AND project_id IN (SELECT id FROM projects WHERE organization_id = $1)),
+        (SELECT COUNT(*) FROM buckets WHERE project_id IN (SELECT id FROM projects WHERE organization_id = $1))";
 }
 
 /// Adds an organization; refused when the name is taken.
@@ -80,6 +81,15 @@ pub async fn update(tx: &mut Tx, organization: &Organization) -> Result<bool> {
 
 /// What an organization holds.
 pub async fn resources(on: impl Source<'_>, id: OrganizationId) -> Result<ResourceUsage> {
-    let (projects, users, deployments, deployment_versions, environments) = on.one(RESOURCES, values![id]).await?;
-    Ok(ResourceUsage { projects, users, deployments, deployment_versions, environments, ..ResourceUsage::default() })
+    let (projects, users, deployments, deployment_versions, environments, buckets) =
+        on.one(RESOURCES, values![id]).await?;
+    Ok(ResourceUsage {
+        projects,
+        users,
+        deployments,
+        deployment_versions,
+        environments,
+        buckets,
+        ..ResourceUsage::default()
+    })
 }

@@ -1,14 +1,16 @@
 //! Projects: what everything else lives in.
 
 use modelyard_types::Timestamp;
-use modelyard_types::ids::{OrganizationId, ProjectId};
+use modelyard_types::ids::{ContainerId, OrganizationId, ProjectId};
 use modelyard_types::labels::Labels;
 use modelyard_types::names::ResourceName;
 use modelyard_types::network::Egress;
 use modelyard_types::projects::ProjectResourceUsage;
 
+use crate::buckets;
 use crate::db::Source;
 use crate::error::Result;
+use crate::files;
 use crate::leftovers::{self, Leftover};
 use crate::sql::{row, statements};
 use crate::tx::Tx;
@@ -54,16 +56,18 @@ statements! {
     RESOURCES = "SELECT
         (SELECT COUNT(*) FROM deployments WHERE project_id = $1),
         (SELECT COUNT(*) FROM versions WHERE project_id = $1),
-        (SELECT COUNT(*) FROM environments WHERE project_id = $1 AND NOT implicit)";
+        (SELECT COUNT(*) FROM environments WHERE project_id = $1 AND NOT implicit),
+        (SELECT COUNT(*) FROM buckets WHERE project_id = $1)";
     DELETE_DEPLOYMENTS = "DELETE FROM deployments WHERE project_id = $1";
     DELETE_ENVIRONMENTS = "DELETE FROM environments WHERE project_id = $1";
     DELETE_INSTANCE_TYPE_GROUPS = "DELETE FROM instance_type_groups WHERE project_id = $1";
     DELETE = "DELETE FROM projects WHERE id = $1";
 }
 
-/// Adds a project; refused when the name is taken.
+/// Adds a project with its default bucket; refused when the name is taken.
 pub async fn insert(tx: &mut Tx, project: &Project) -> Result<()> {
-    tx.run(INSERT, project.values()).await.map(drop)
+    tx.run(INSERT, project.values()).await?;
+    buckets::insert_default(tx, project.id).await
 }
 
 /// The project of an id.
@@ -98,14 +102,22 @@ pub async fn update(tx: &mut Tx, project: &Project) -> Result<bool> {
 pub async fn delete(tx: &mut Tx, id: ProjectId) -> Result<bool> {
     leftovers::note_objects_of_project(tx, id).await?;
     leftovers::note(tx, Leftover::Project(id)).await?;
+    files::close_container(tx, ContainerId(id.0)).await?;
     tx.run(DELETE_DEPLOYMENTS, values![id]).await?;
     tx.run(DELETE_ENVIRONMENTS, values![id]).await?;
     tx.run(DELETE_INSTANCE_TYPE_GROUPS, values![id]).await?;
+    buckets::delete_of_project(tx, id).await?;
     Ok(tx.run(DELETE, values![id]).await? == 1)
 }
 
 /// What a project holds.
 pub async fn resources(on: impl Source<'_>, id: ProjectId) -> Result<ProjectResourceUsage> {
-    let (deployments, deployment_versions, environments) = on.one(RESOURCES, values![id]).await?;
-    Ok(ProjectResourceUsage { deployments, deployment_versions, environments, ..ProjectResourceUsage::default() })
+    let (deployments, deployment_versions, environments, buckets) = on.one(RESOURCES, values![id]).await?;
+    Ok(ProjectResourceUsage {
+        deployments,
+        deployment_versions,
+        environments,
+        buckets,
+        ..ProjectResourceUsage::default()
+    })
 }

@@ -142,6 +142,7 @@ records!(A B);
 records!(A B C);
 records!(A B C D);
 records!(A B C D E);
+records!(A B C D E F);
 
 /// A row of either database.
 pub enum Row {
@@ -243,6 +244,7 @@ words! {
     modelyard_types::audit::AuditAction,
     modelyard_types::instances::InstanceStatus,
     modelyard_types::network::Egress,
+    modelyard_types::buckets::Provider,
 }
 
 macro_rules! id_columns {
@@ -263,7 +265,7 @@ macro_rules! id_columns {
 id_columns! {
     OrganizationId, ProjectId, UserId, TokenId, DeploymentId, VersionId, RevisionId, EnvironmentId, TagId,
     EnvironmentRevisionId, EnvironmentBuildId, RequestId, OutboxId, InstanceId, InstanceEventId, InstanceTypeGroupId,
-    AuditEventId, ServerId, VariableId,
+    AuditEventId, ServerId, VariableId, BucketId, ContainerId, FileId, TicketId,
 }
 
 macro_rules! json_columns {
@@ -281,7 +283,8 @@ macro_rules! json_columns {
         }
     )+};
 }
-json_columns!(Labels, Vec<Field>, Vec<Member>, Vec<String>, Vec<serde_json::Value>, Vec<EnvironmentBuildDependency>);
+json_columns!(
+    Labels, serde_json::Map<String, serde_json::Value>, Vec<Field>, Vec<Member>, Vec<String>, Vec<serde_json::Value>, Vec<EnvironmentBuildDependency>);
 
 fn json(value: &impl Serialize) -> Value {
     Value::Json(serde_json::to_string(value).expect("names, texts and JSON values always have a JSON form"))

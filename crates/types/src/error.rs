@@ -19,6 +19,10 @@ pub enum Kind {
     RequestOutput,
     Instance,
     InstanceTypeGroup,
+    Bucket,
+    File,
+    Upload,
+    Blob,
     User,
     Package,
     Operation,
@@ -40,6 +44,10 @@ impl fmt::Display for Kind {
             Kind::RequestOutput => "Request output",
             Kind::Instance => "Instance",
             Kind::InstanceTypeGroup => "Instance type group",
+            Kind::Bucket => "Bucket",
+            Kind::File => "File",
+            Kind::Upload => "Upload",
+            Kind::Blob => "Blob",
             Kind::User => "User",
             Kind::Package => "Deployment package",
             Kind::Operation => "Operation",
@@ -62,6 +70,9 @@ pub enum Error {
     /// 403: the project does not take requests or changes now.
     #[error("{0}")]
     Suspended(String),
+    /// 403: a signed address that is forged, over, or not for this.
+    #[error("{0}")]
+    Unsigned(String),
     /// 404: no such thing, or none that the caller may see.
     #[error("{0} was not found")]
     NotFound(Kind),
@@ -82,6 +93,9 @@ pub enum Error {
         /// After how many seconds it is worth another try.
         retry_after: u32,
     },
+    /// 507: there is no room on the disk or in the store.
+    #[error("{0}")]
+    NoRoom(String),
     /// 503: this server cannot answer now.
     #[error("{0}")]
     Unavailable(String),

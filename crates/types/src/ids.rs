@@ -102,6 +102,14 @@ ids! {
     VariableId,
     /// An audit event.
     AuditEventId,
+    /// A bucket.
+    BucketId,
+    /// A place for files that knows nothing of what it is for.
+    ContainerId,
+    /// A file as it was written once; overwritten it is another.
+    FileId,
+    /// An address that was signed.
+    TicketId,
     /// A log line.
     LogId,
     /// A server of the installation.

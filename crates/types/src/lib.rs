@@ -2,10 +2,12 @@
 
 pub mod audit;
 pub mod batching;
+pub mod buckets;
 pub mod deployments;
 pub mod environments;
 pub mod error;
 pub mod fields;
+pub mod files;
 pub mod ids;
 pub mod instance_type_groups;
 pub mod instance_types;

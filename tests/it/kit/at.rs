@@ -42,6 +42,11 @@ impl At {
         &self.address
     }
 
+    /// The `Authorization` header.
+    pub fn authorization(&self) -> &str {
+        self.authorization.as_deref().unwrap_or_default()
+    }
+
     /// A request that is yet to be filled and sent.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.address));

@@ -4,6 +4,7 @@ mod at;
 mod crash_points;
 pub mod debian;
 mod deployments;
+mod files;
 mod leftovers;
 pub mod package;
 mod reply;

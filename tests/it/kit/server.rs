@@ -178,6 +178,20 @@ impl TestServer {
         self.folder.path().join("data")
     }
 
+    /// The stored objects of an area, as paths: `files` for those of buckets, `staging` for uploads on their way.
+    pub fn objects(&self, area: &str) -> Vec<PathBuf> {
+        let objects = self.data().join("objects");
+        let mut folders = vec![if area == "staging" { objects.join(area) } else { objects.join("objects").join(area) }];
+        let mut found = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() { folders.push(path) } else { found.push(path) }
+            }
+        }
+        found
+    }
+
     /// Where the database is: a URL, or the path of a file.
     pub fn database(&self) -> String {
         match &self.database {

@@ -15,7 +15,7 @@ use modelyard_control::access::{Actor, Scope, allows};
 use modelyard_types::{Error, Result};
 
 pub use guards::{ByBody, InInstallation, InOrganization, Public, SignedIn, Visible};
-pub use project::{InProject, OnDeployment, OnVersion, VisibleInProject};
+pub use project::{InProject, OnBucket, OnDeployment, OnVersion, VisibleInProject};
 
 use crate::App;
 
@@ -24,7 +24,8 @@ use crate::App;
 pub struct Demand {
     /// The permission; none for what is open to everyone or to everyone who is signed in.
     pub permission: Option<&'static str>,
-    /// What the permission is asked for: `public`, `user`, `installation`, `organization`, `project`, `deployment`.
+    /// What the permission is asked for: `public`, `user`, `installation`, `organization`, `project`, `deployment`,
+    /// `bucket`.
     pub scope: &'static str,
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use modelyard_control::access::{Actor, Scope, allows};
-use modelyard_control::catalogue::{DeploymentSnapshot, ProjectSnapshot, VersionSnapshot};
+use modelyard_control::catalogue::{BucketSnapshot, DeploymentSnapshot, ProjectSnapshot, VersionSnapshot};
 use modelyard_types::permissions::{Permission, can};
 use modelyard_types::{Error, Kind};
 
@@ -19,6 +19,7 @@ use crate::path::value_of;
 
 const SEES_PROJECT: &str = <can::ProjectsGet as Permission>::NAME;
 const SEES_DEPLOYMENT: &str = <can::DeploymentsGet as Permission>::NAME;
+const SEES_BUCKET: &str = <can::BucketsGet as Permission>::NAME;
 
 /// For those who have `P` on the project in the path.
 pub struct InProject<P> {
@@ -56,7 +57,18 @@ impl<P> Deref for OnVersion<P> {
     }
 }
 
-/// For lists of deployments: for those who see the project or something in it, and shows each what it may see.
+/// For those who have `P` on the bucket in the path.
+pub struct OnBucket<P> {
+    /// Who is calling.
+    pub actor: Arc<Actor>,
+    /// The project the bucket is in.
+    pub project: Arc<ProjectSnapshot>,
+    /// The bucket.
+    pub bucket: BucketSnapshot,
+    permission: PhantomData<P>,
+}
+
+/// For lists of deployments and buckets: for those who see the project or something in it, and shows each what it may see.
 pub struct VisibleInProject<P> {
     /// Who is calling.
     pub actor: Arc<Actor>,
@@ -70,6 +82,7 @@ demands! {
     VisibleInProject<P> where P: Some(P::NAME), "project";
     OnDeployment<P> where P: Some(P::NAME), "deployment";
     OnVersion<P> where P: Some(P::NAME), "deployment";
+    OnBucket<P> where P: Some(P::NAME), "bucket";
 }
 
 impl<P: Permission> VisibleInProject<P> {
@@ -106,7 +119,9 @@ impl<P: Permission> FromRequestParts<App> for VisibleInProject<P> {
         let scope = Scope::Project(project.id);
         let sees_one = || {
             let mut deployments = project.deployments.values();
+            let mut buckets = project.buckets.values();
             deployments.any(|deployment| allows(&actor, Scope::Deployment(project.id, deployment.id), P::NAME))
+                || buckets.any(|bucket| allows(&actor, Scope::Bucket(project.id, bucket.id), P::NAME))
         };
         if !allows(&actor, scope, P::NAME) && !allows(&actor, scope, SEES_PROJECT) && !sees_one() {
             return Err(not_found(Kind::Project));
@@ -133,6 +148,24 @@ impl<P: Permission> FromRequestParts<App> for OnDeployment<P> {
             return Err(Refusal(if seen { Error::Forbidden } else { Error::NotFound(unseen()) }));
         }
         Ok(Self { actor, project, deployment, permission: PhantomData })
+    }
+}
+
+impl<P: Permission> FromRequestParts<App> for OnBucket<P> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let actor = actor(app, parts)?;
+        let project = project_of(app, parts)?;
+        // Who does not see the project is not told which buckets it has.
+        let sees_project = allows(&actor, Scope::Project(project.id), SEES_PROJECT);
+        let unseen = || if sees_project { Kind::Bucket } else { Kind::Project };
+        let name = value_of(parts.uri.path(), "buckets");
+        let found = name.and_then(|name| project.buckets.get(name.as_ref()).copied());
+        let bucket = found.ok_or_else(|| not_found(unseen()))?;
+        let scope = Scope::Bucket(project.id, bucket.id);
+        require(&actor, scope, P::NAME, SEES_BUCKET, Error::NotFound(unseen()))?;
+        Ok(Self { actor, project, bucket, permission: PhantomData })
     }
 }
 

@@ -24,7 +24,7 @@ use crate::access::Actor;
 use crate::lanes::Lanes;
 
 pub(crate) use instance_tokens::InstanceTokens;
-pub use snapshot::{Code, DeploymentSnapshot, Offer, ProjectSnapshot, VersionSnapshot};
+pub use snapshot::{BucketSnapshot, Code, DeploymentSnapshot, Offer, ProjectSnapshot, VersionSnapshot};
 
 /// How long a server may go on without having read the number of the last change.
 const STALE: Duration = Duration::from_secs(10);

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use modelyard_dispatch::{Grouping, Lane, LaneSettings};
 use modelyard_store::catalogue::{ProjectState, VersionState};
-use modelyard_store::{Environment, Version};
+use modelyard_store::{Bucket, Environment, Version};
 use modelyard_types::batching::Batching;
+use modelyard_types::buckets::Provider;
 use modelyard_types::fields::{Field, PayloadType};
 use modelyard_types::instance_type_groups::Member;
 use modelyard_types::instance_types::InstanceType;
@@ -15,8 +16,8 @@ use modelyard_types::language::{InterpreterKey, Language};
 use modelyard_types::network::Egress;
 use modelyard_types::versions::{RetentionMode, ScalingStrategy, VersionStatus};
 use modelyard_types::{
-    DeploymentId, EnvironmentBuildId, EnvironmentId, InstanceTypeGroupId, OrganizationId, ProjectId, RevisionId,
-    VersionId,
+    BucketId, ContainerId, DeploymentId, EnvironmentBuildId, EnvironmentId, InstanceTypeGroupId, OrganizationId,
+    ProjectId, RevisionId, Timestamp, VersionId,
 };
 
 use crate::lanes::Lanes;
@@ -40,9 +41,22 @@ pub struct ProjectSnapshot {
     pub egress: Option<Egress>,
     /// Its deployments by name.
     pub deployments: HashMap<String, Arc<DeploymentSnapshot>>,
+    /// Its buckets by name.
+    pub buckets: HashMap<String, BucketSnapshot>,
     versions: HashMap<VersionId, (Arc<DeploymentSnapshot>, Arc<VersionSnapshot>)>,
     /// The versions that want instances even without requests.
     kept_warm: Vec<VersionId>,
+}
+
+/// A bucket at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BucketSnapshot {
+    /// Its id.
+    pub id: BucketId,
+    /// Who keeps its files.
+    pub provider: Provider,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
 }
 
 /// A deployment at one moment.
@@ -183,6 +197,7 @@ impl ProjectSnapshot {
                 .then(|| project.suspended_reason.unwrap_or_else(|| "The project is suspended".to_owned())),
             egress: project.egress,
             deployments,
+            buckets: state.buckets.iter().map(|it| (it.name.to_string(), BucketSnapshot::of(it))).collect(),
             kept_warm: versions.values().filter(|(_, it)| it.minimum_instances > 0).map(|(_, it)| it.id).collect(),
             versions,
         }
@@ -201,6 +216,17 @@ impl ProjectSnapshot {
     /// The versions that want instances even without requests.
     pub(crate) fn kept_warm(&self) -> &[VersionId] {
         &self.kept_warm
+    }
+}
+
+impl BucketSnapshot {
+    fn of(bucket: &Bucket) -> Self {
+        Self { id: bucket.id, provider: bucket.provider, updated_at: bucket.updated_at }
+    }
+
+    /// Where its files are, if the installation keeps them.
+    pub fn container(&self) -> Option<ContainerId> {
+        (!self.provider.is_external()).then_some(ContainerId(self.id.0))
     }
 }
 

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use modelyard_store::files::expiry;
 use modelyard_store::leftovers::{self, Leftover};
 use modelyard_store::{Tx, idempotency, instances, outbox, requests};
 use modelyard_types::{RequestId, Result, Timestamp};
 
+use super::files;
 use crate::Inner;
 use crate::running::folder_of_package;
 
@@ -36,6 +38,9 @@ pub(super) async fn run(control: Arc<Inner>) {
         if looked.is_none_or(|at| at.elapsed() >= PAUSE) {
             if let Err(cause) = clear_strays(&control, shelf, STRAY_AGE).await {
                 tracing::error!(%cause, "request data without a request could not be looked for; it is tried again");
+            }
+            if let Err(cause) = files::clear_strays(&control, shelf).await {
+                tracing::error!(%cause, "bytes without a file could not be looked for; it is tried again");
             }
             (shelf, looked) = (shelf.wrapping_add(1), Some(Instant::now()));
         }
@@ -114,6 +119,12 @@ async fn clear_one(control: &Inner, leftover: &Leftover) -> Result<bool> {
                     && instances == 0
                     && keys == 0
                     && control.logs.delete_of_project(*id, STEP).await? == 0
+            }
+            Leftover::Container(id) => {
+                let mut tx = control.store.begin().await?;
+                let done = expiry::delete_container(&mut tx, *id, STEP).await?;
+                tx.commit().await?;
+                done
             }
             Leftover::Object(key) => {
                 if !leftovers::is_object_used(&control.store, key).await? {

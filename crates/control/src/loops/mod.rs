@@ -7,6 +7,7 @@ mod environment_builds;
 mod environment_changes;
 mod environment_files;
 mod feeding;
+mod files;
 mod giving_up;
 mod heartbeat;
 mod old_environments;
@@ -132,6 +133,8 @@ pub(crate) fn start(control: &Control) {
     inner.loops.keep("environment checks", move || environment_builds::checks::run(it.clone()));
     let it = control.clone();
     inner.loops.keep("environment changes", move || environment_changes::run(it.clone()));
+    every(&inner, "expired files", Duration::from_secs(60), files::step);
+    every(&inner, "sizes of buckets", Duration::from_secs(600), files::measure);
     every(&inner, "environment files", Duration::from_secs(600), environment_files::step);
 }
 
@@ -220,6 +223,23 @@ pub(crate) mod single {
     pub(crate) async fn clear_strays(control: &Control, age: Duration) {
         for shelf in 0..=u8::MAX {
             cleaning::clear_strays(&control.0, shelf, age).await.expect("the database answers");
+        }
+    }
+
+    /// Lets go of files past their time, as if it were that late.
+    pub(crate) async fn expire_files(control: &Control, now: Timestamp) {
+        files::expire(&control.0, now).await.expect("the database answers");
+    }
+
+    /// Counts the bytes of all buckets.
+    pub(crate) async fn measure(control: &Control) {
+        files::measure(control.0.clone()).await.expect("the database answers");
+    }
+
+    /// Removes bytes that no file has, of all shelves.
+    pub(crate) async fn clear_stray_files(control: &Control, age: Duration) {
+        for shelf in 0..=u8::MAX {
+            files::clear_older_strays(&control.0, shelf, age).await.expect("the database answers");
         }
     }
 

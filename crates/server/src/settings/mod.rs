@@ -9,7 +9,7 @@ mod tests;
 
 pub use load::{Given, InForce, load};
 pub use show::{as_json, as_text};
-pub use values::{Address, AddressBlock, Egress, LogFormat, Period, RequestMemory, Secret, Size, WallLevel};
+pub use values::{Address, AddressBlock, Egress, LogFormat, Period, PublicUrl, RequestMemory, Secret, Size, WallLevel};
 
 use std::path::PathBuf;
 
@@ -128,6 +128,11 @@ settings! {
     package_size_limit: Size = "2 GB";
     /// The most that a deployment package may unpack to.
     package_unpacked_limit: Size = "8 GB";
+    /// The address of this server as clients reach it, such as `https://modelyard.example.com`: signed addresses of files begin with
+    /// it. Empty: by what each client calls it.
+    public_url: Option<PublicUrl> = "";
+    /// The largest file in a bucket.
+    file_size_limit: Size = "100 GB";
     /// How long uploaded files of environments are kept that are neither in use nor the last of their environment.
     environment_file_retention: Period = "28 days";
     /// How many connections are open at once; more wait.

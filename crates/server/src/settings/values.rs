@@ -91,6 +91,25 @@ impl Setting for Address {
     }
 }
 
+/// Where clients reach us: scheme, host and, behind a proxy, a path; without a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(pub String);
+
+impl Setting for PublicUrl {
+    fn parse(text: &str) -> Result<Self, String> {
+        let url = text.trim_end_matches('/');
+        let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
+        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '"' | '<' | '>');
+        if host.is_empty() || host.starts_with(['/', ':']) || !host.chars().all(plain) {
+            return Err("an address that begins with http:// or https://, such as https://modelyard.example.com".into());
+        }
+        Ok(Self(url.into()))
+    }
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
 /// A URL that may hold a password, which is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);

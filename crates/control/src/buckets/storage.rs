@@ -1,0 +1,144 @@
+//! Where the files of a bucket are, whoever keeps them: the one face of the installation's own store and of providers.
+
+use modelyard_store::files::listing::Page;
+use modelyard_types::files::{FileName, UploadedPart};
+use modelyard_types::{ContainerId, Error, Result, Timestamp};
+
+use crate::Control;
+use crate::catalogue::BucketSnapshot;
+use crate::files::Action;
+
+/// The files of a bucket.
+pub enum Storage {
+    /// The installation keeps them.
+    Kept(ContainerId),
+}
+
+/// A file, as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// Its bytes.
+    pub size: i64,
+    /// When it was written.
+    pub created_at: Timestamp,
+}
+
+/// A page of the files of a bucket.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// The files.
+    pub files: Vec<Entry>,
+    /// What names have in common up to the delimiter.
+    pub prefixes: Vec<String>,
+    /// The token of the next page.
+    pub next: Option<String>,
+}
+
+impl Control {
+    /// The files of a bucket.
+    pub async fn storage(&self, bucket: BucketSnapshot) -> Result<Storage> {
+        match bucket.container() {
+            Some(container) => Ok(Storage::Kept(container)),
+            None => Err(Error::Invalid(format!("{} is not offered yet", bucket.provider.as_str()))),
+        }
+    }
+
+    /// Where a file can be sent to. `base` is our own address, as the caller knows it.
+    pub async fn upload_url(&self, on: &Storage, name: &FileName, base: &str) -> Result<String> {
+        match on {
+            Storage::Kept(container) => Ok(address(base, &self.files().sign(Action::Put, *container, name)?)),
+        }
+    }
+
+    /// Where a part of an upload can be sent to.
+    pub async fn part_url(
+        &self,
+        on: &Storage,
+        name: &FileName,
+        upload: &str,
+        number: Option<i64>,
+        base: &str,
+    ) -> Result<String> {
+        match on {
+            Storage::Kept(container) => {
+                let number = number.ok_or_else(|| Error::invalid("part_number is required with upload_id"))?;
+                Ok(address(base, &self.files().sign_part(*container, name, upload, number).await?))
+            }
+        }
+    }
+
+    /// Where a file can be fetched from, if it is there.
+    pub async fn download_url(&self, on: &Storage, name: &FileName, base: &str) -> Result<String> {
+        match on {
+            Storage::Kept(container) => {
+                self.files().get(*container, name).await?;
+                Ok(address(base, &self.files().sign(Action::Get, *container, name)?))
+            }
+        }
+    }
+
+    /// What is known of a file.
+    pub async fn get_file(&self, on: &Storage, name: &FileName) -> Result<Entry> {
+        match on {
+            Storage::Kept(container) => Ok(Entry::of(self.files().get(*container, name).await?)),
+        }
+    }
+
+    /// A page of the files.
+    pub async fn list_files(
+        &self,
+        on: &Storage,
+        prefix: &str,
+        delimiter: Option<&str>,
+        limit: usize,
+        token: Option<&str>,
+    ) -> Result<Listed> {
+        match on {
+            Storage::Kept(container) => {
+                let (page, next) = self.files().list(*container, prefix, delimiter, limit, token).await?;
+                let Page { files, prefixes, .. } = page;
+                Ok(Listed { files: files.into_iter().map(Entry::of).collect(), prefixes, next })
+            }
+        }
+    }
+
+    /// Deletes a file.
+    pub async fn delete_file(&self, on: &Storage, name: &FileName) -> Result<()> {
+        match on {
+            Storage::Kept(container) => self.files().delete(*container, name).await,
+        }
+    }
+
+    /// Begins an upload in parts; gives its id.
+    pub async fn begin_upload(&self, on: &Storage, name: &FileName) -> Result<String> {
+        match on {
+            Storage::Kept(container) => Ok(self.files().begin_upload(*container, name).await?.to_string()),
+        }
+    }
+
+    /// Makes an upload in parts a file.
+    pub async fn complete_upload(
+        &self,
+        on: &Storage,
+        name: &FileName,
+        upload: &str,
+        parts: &[UploadedPart],
+    ) -> Result<()> {
+        match on {
+            Storage::Kept(container) => self.files().complete(*container, name, upload, parts).await.map(drop),
+        }
+    }
+}
+
+impl Entry {
+    fn of(file: modelyard_store::File) -> Self {
+        Self { name: file.name, size: file.size, created_at: file.created_at }
+    }
+}
+
+/// The address of a ticket.
+fn address(base: &str, ticket: &str) -> String {
+    format!("{base}/files/{ticket}")
+}

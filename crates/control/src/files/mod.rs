@@ -1,0 +1,304 @@
+//! The store of files: keeps, lists, signs and expires bytes in containers. Knows nothing of what a container is for; buckets are
+//! one of its doors.
+//!
+//! Bytes become an object first, then a row refers to it. The row decides: an object without one is removed after a while, and one
+//! whose row was replaced is removed at once, under those who have it open.
+
+mod parts;
+#[cfg(test)]
+mod tests;
+mod tickets;
+
+use std::fs;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use modelyard_objects::{ObjectError, Objects, Staged, Staging, read_ranges};
+use modelyard_store::files::listing::{self, Page, Wanted};
+use modelyard_store::files::{self, uploads};
+use modelyard_store::{File, Store, StoreError};
+use modelyard_types::files::FileName;
+use modelyard_types::{ContainerId, Error, FileId, Kind, Result, Timestamp};
+use serde_json::{Map, Value};
+use tokio::sync::Notify;
+
+pub use tickets::{Action, Grant, Signer};
+
+/// How often a write is tried whose name somebody else takes at the same moment.
+const TRIES: usize = 5;
+/// How often a file is opened that is replaced at the same moment.
+const LOOKS: usize = 5;
+
+/// The store of files.
+pub struct Files {
+    store: Store,
+    objects: Objects,
+    signer: Signer,
+    limit: u64,
+    /// Told when bytes became leftovers.
+    cleaning: Arc<Notify>,
+}
+
+/// What is said of a file when it is written.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// What kind of content it is.
+    pub content_type: Option<String>,
+    /// What its door keeps of it.
+    pub metadata: Map<String, Value>,
+    /// When it expires by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A file that is open for reading: whole, whatever becomes of its name.
+pub struct Opened {
+    /// The file.
+    pub file: File,
+    parts: Vec<(Arc<fs::File>, u64)>,
+}
+
+impl Files {
+    pub(crate) fn new(store: Store, objects: Objects, signer: Signer, limit: u64, cleaning: Arc<Notify>) -> Self {
+        Self { store, objects, signer, limit, cleaning }
+    }
+
+    /// The largest file, in bytes.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Signs what somebody may do; the ticket goes into an address.
+    pub(crate) fn sign(&self, action: Action, container: ContainerId, name: &FileName) -> Result<String> {
+        self.signer.sign(&Grant::new(action, container, name.clone(), self.limit))
+    }
+
+    /// What a ticket allows.
+    pub fn check(&self, ticket: &str) -> Result<Grant> {
+        self.signer.check(ticket, Timestamp::now())
+    }
+
+    /// Begins to take bytes.
+    pub fn stage(&self, limit: u64) -> Staging {
+        self.objects.stage(limit.min(self.limit))
+    }
+
+    /// Opens what a grant is for.
+    pub async fn fetch(&self, grant: &Grant) -> Result<Opened> {
+        if grant.action != Action::Get {
+            return Err(Error::Unsigned("This address is for writing, not for reading".into()));
+        }
+        if !files::has_container(&self.store, grant.container).await? {
+            return Err(Error::NotFound(Kind::File));
+        }
+        self.open(grant.container, &grant.name).await
+    }
+
+    /// Refuses a grant to write where nothing can be written any more, before its bytes are taken.
+    pub async fn expect(&self, grant: &Grant) -> Result<()> {
+        if grant.action == Action::Get {
+            return Err(Error::Unsigned("This address is for reading, not for writing".into()));
+        }
+        if !files::has_container(&self.store, grant.container).await? {
+            return Err(Error::NotFound(Kind::Bucket));
+        }
+        match grant.action {
+            Action::Get | Action::Put => Ok(()),
+            Action::PutPart { upload, .. } => match uploads::get(&self.store, upload).await? {
+                Some(_) => Ok(()),
+                None => Err(Error::NotFound(Kind::Upload)),
+            },
+        }
+    }
+
+    /// Keeps what came by a signed address; gives its etag. What comes by it again must be the same.
+    pub async fn receive(&self, grant: &Grant, staged: Staged, about: About) -> Result<String> {
+        match grant.action {
+            Action::Get => Err(Error::Unsigned("This address is for reading, not for writing".into())),
+            Action::Put => Ok(self.keep(grant.container, &grant.name, staged, about, Some(grant)).await?.etag),
+            Action::PutPart { upload, number } => self.keep_part(upload, number, staged).await,
+        }
+    }
+
+    /// Writes a file.
+    pub async fn put(&self, container: ContainerId, name: &FileName, staged: Staged, about: About) -> Result<File> {
+        self.keep(container, name, staged, about, None).await
+    }
+
+    async fn keep(
+        &self,
+        container: ContainerId,
+        name: &FileName,
+        staged: Staged,
+        about: About,
+        grant: Option<&Grant>,
+    ) -> Result<File> {
+        let (size, etag) = (size_of(&staged)?, etag_of(&staged));
+        let key = self.objects.keep_file(staged).await?;
+        let file = File {
+            id: FileId::new(),
+            container_id: container,
+            name: name.as_str().to_owned(),
+            size,
+            etag,
+            content_type: about.content_type,
+            object_key: Some(key.clone()),
+            metadata: about.metadata,
+            created_at: Timestamp::now(),
+            expires_at: about.expires_at,
+        };
+        let written = self.write(&file, grant).await;
+        if !matches!(written, Ok(true)) {
+            // Its row may be there after all, when the answer of the database was lost.
+            if !files::is_kept(&self.store, &key).await? {
+                self.objects.delete(&key).await?;
+            }
+        }
+        written?;
+        self.cleaning.notify_one();
+        Ok(file)
+    }
+
+    /// Writes the row of a file; false when its ticket has written the same before.
+    async fn write(&self, file: &File, grant: Option<&Grant>) -> Result<bool> {
+        let mut tries = 0;
+        loop {
+            let mut tx = self.store.begin().await?;
+            if let Some(grant) = grant
+                && let Some(etag) = files::spend(&mut tx, grant.id, &file.etag, grant.expires_at).await?
+            {
+                return if etag == file.etag { Ok(false) } else { Err(used_up()) };
+            }
+            if !files::has_container(&mut tx, file.container_id).await? {
+                return Err(Error::NotFound(Kind::Bucket));
+            }
+            match files::put(&mut tx, file).await {
+                // Somebody else wrote the first file of this name meanwhile: now there is one to replace.
+                Err(StoreError::Taken(_)) if tries < TRIES => tries += 1,
+                Err(StoreError::Missing(_)) => return Err(Error::NotFound(Kind::Bucket)),
+                Err(cause) => return Err(cause.into()),
+                Ok(()) => {
+                    fail::fail_point!("file_before_commit");
+                    tx.commit().await?;
+                    fail::fail_point!("file_after_commit");
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    /// What is known of a file.
+    pub async fn get(&self, container: ContainerId, name: &FileName) -> Result<File> {
+        let found = files::get(&self.store, container, name.as_str()).await?;
+        found.ok_or(Error::NotFound(Kind::File))
+    }
+
+    /// Opens a file.
+    pub async fn open(&self, container: ContainerId, name: &FileName) -> Result<Opened> {
+        for _ in 0..LOOKS {
+            let file = self.get(container, name).await?;
+            let keys = match &file.object_key {
+                Some(key) => vec![(key.clone(), file.size)],
+                None => {
+                    let parts = files::parts(&self.store, file.id).await?;
+                    parts.into_iter().map(|part| (part.object_key, part.size)).collect()
+                }
+            };
+            match self.open_all(keys).await {
+                Ok(parts) if total(&parts) == file.size.unsigned_abs() => return Ok(Opened { file, parts }),
+                // It was replaced or deleted between the two looks.
+                Ok(_) | Err(ObjectError::Missing(_)) => {}
+                Err(cause) => return Err(cause.into()),
+            }
+        }
+        Err(Error::Internal(format!("the bytes of file {name} in container {container} are missing")))
+    }
+
+    async fn open_all(&self, keys: Vec<(String, i64)>) -> Result<Vec<(Arc<fs::File>, u64)>, ObjectError> {
+        let mut parts = Vec::with_capacity(keys.len());
+        for (key, size) in keys {
+            parts.push((self.objects.open_file(&key).await?, size.unsigned_abs()));
+        }
+        Ok(parts)
+    }
+
+    /// Deletes a file.
+    pub async fn delete(&self, container: ContainerId, name: &FileName) -> Result<()> {
+        let mut tx = self.store.begin().await?;
+        if !files::delete(&mut tx, container, name.as_str()).await? {
+            return Err(Error::NotFound(Kind::File));
+        }
+        tx.commit().await?;
+        self.cleaning.notify_one();
+        Ok(())
+    }
+
+    /// A page of the files of a container, and a token for the next one.
+    pub async fn list(
+        &self,
+        container: ContainerId,
+        prefix: &str,
+        delimiter: Option<&str>,
+        limit: usize,
+        token: Option<&str>,
+    ) -> Result<(Page, Option<String>)> {
+        let list =
+            [container.0.as_bytes(), prefix.as_bytes(), b"\0", delimiter.unwrap_or_default().as_bytes()].concat();
+        let from = match token {
+            Some(token) => self.signer.place(&list, token).ok_or_else(no_token)?,
+            None => String::new(),
+        };
+        let wanted = Wanted { prefix, delimiter, from: &from, limit };
+        let page = listing::list(&self.store, container, &wanted).await?;
+        let next = page.next.as_deref().map(|place| self.signer.sign_place(&list, place)).transpose()?;
+        Ok((page, next))
+    }
+}
+
+impl Opened {
+    /// Its bytes.
+    pub fn size(&self) -> u64 {
+        self.file.size.unsigned_abs()
+    }
+
+    /// Some of its bytes, in order.
+    pub fn read(self, range: Range<u64>) -> impl Stream<Item = Result<Bytes, ObjectError>> + Send {
+        read_ranges(self.ranges(range))
+    }
+
+    /// Where some of its bytes lie: open files and ranges in them.
+    pub fn ranges(self, range: Range<u64>) -> Vec<(Arc<fs::File>, Range<u64>)> {
+        let mut ranges = Vec::with_capacity(self.parts.len());
+        let mut begin = 0;
+        for (file, size) in self.parts {
+            let own = range.start.clamp(begin, begin + size) - begin..range.end.clamp(begin, begin + size) - begin;
+            begin += size;
+            if !own.is_empty() {
+                ranges.push((file, own));
+            }
+        }
+        ranges
+    }
+}
+
+fn total(parts: &[(Arc<fs::File>, u64)]) -> u64 {
+    parts.iter().map(|(_, size)| size).sum()
+}
+
+fn size_of(staged: &Staged) -> Result<i64> {
+    i64::try_from(staged.size()).map_err(|_| Error::TooLarge)
+}
+
+/// Names the content: the first half of its SHA-256.
+fn etag_of(staged: &Staged) -> String {
+    staged.sha256().chars().take(32).collect()
+}
+
+fn used_up() -> Error {
+    Error::Unsigned("This address was used already, for other content; ask for a new one".into())
+}
+
+fn no_token() -> Error {
+    Error::invalid("continuation_token is not one that this list has given")
+}
