@@ -309,3 +309,54 @@ async fn a_process_that_never_reads_is_given_no_files_without_end() {
     drop((scene, process));
     closed_elsewhere(&source, "what waited");
 }
+
+/// Numbers that look random and are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % limit
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_comes_with_whatever_nothing_stays_open() {
+    let source = file("random");
+    let own = [source.as_raw_fd(); 4];
+    let log = FromWorker::Log { call: 1, level: Level::Info, text: "x".into() };
+    let result = |call| FromWorker::Result(call, body("1"));
+    let (mut dice, mut broken) = (Dice(7), 0);
+    for _ in 0..300 {
+        let (mut scene, _process) = Scene::in_work(true);
+        let mut index = 0;
+        for _ in 0..dice.below(8) {
+            let (frame, mut with) = match dice.below(10) {
+                0 => (log.clone(), 0),
+                1 => (result(1), 0),
+                2 => (FromWorker::OutputFile(1 + dice.below(3) as u64, dice.below(3) as u32), 1),
+                _ => {
+                    index += 1;
+                    (FromWorker::OutputFile(1, index - 1), 1)
+                }
+            };
+            if dice.below(15) == 0 {
+                with = dice.below(own.len());
+            }
+            let bytes = bytes_of(&frame);
+            let cut = if dice.below(3) == 0 { 1 + dice.below(bytes.len()) } else { bytes.len() };
+            scene.say_with(&bytes[..cut], &own[..with]);
+            if cut < bytes.len() {
+                scene.say_with(&bytes[cut..], &[]);
+            }
+        }
+        // Half a frame at the end, with what belongs to it.
+        scene.say_with(&bytes_of(&FromWorker::OutputFile(1, index))[..5], &own[..dice.below(2)]);
+        if scene.end().reason == BROKE {
+            broken += 1;
+        }
+        drop(scene);
+        closed_elsewhere(&source, "something of it");
+    }
+    assert!((50..300).contains(&broken), "{broken}");
+}

@@ -200,3 +200,42 @@ impl Outgoing {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn descriptors_go_out_in_their_places_though_the_socket_is_full_again_and_again() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (mut outgoing, mut wanted) = (Outgoing::default(), Vec::new());
+        for index in 0..50u8 {
+            let mut frames = Frames::default();
+            frames.add(7, &vec![index; 20_000]);
+            frames.add_file(11, &[index; 12], tempfile::tempfile().unwrap().into());
+            wanted.extend_from_slice(&frames.bytes);
+            outgoing.append(frames);
+        }
+        let (mut incoming, mut pairing, mut files) = (Incoming::default(), Pairing::default(), 0);
+        let mut all = Vec::new();
+        while files < 50 {
+            outgoing.send(ours.as_fd()).unwrap();
+            incoming.receive(theirs.as_fd(), &mut pairing).unwrap();
+            while let Some((kind, payload)) = incoming.next().unwrap() {
+                add(&mut all, kind, &payload);
+                if kind == 11 {
+                    pairing.take().unwrap().unwrap();
+                    files += 1;
+                } else {
+                    pairing.expect_none().unwrap();
+                }
+            }
+            pairing.settle(incoming.in_the_middle()).unwrap();
+        }
+        assert!(all == wanted && outgoing.len() == 0 && outgoing.files() == 0);
+    }
+}
