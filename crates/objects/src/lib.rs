@@ -5,6 +5,7 @@
 
 mod kept;
 mod owned;
+pub mod remote;
 mod staging;
 
 use std::path::{Path, PathBuf};

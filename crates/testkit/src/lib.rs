@@ -1,3 +1,6 @@
-//! For tests of several crates: a private PostgreSQL. Whole servers start in `tests/it/kit`, beside the tests that speak to them.
+//! For tests of several crates: a private PostgreSQL, and stores of files as providers have them. Whole servers start in
+//! `tests/it/kit`, beside the tests that speak to them.
 
 pub mod postgres;
+#[cfg(feature = "stores")]
+pub mod stores;

@@ -1,0 +1,116 @@
+//! What is particular to one provider.
+
+use futures_util::TryStreamExt;
+use modelyard_objects::remote::{Place, Reach, Remote, RemoteError, S3};
+use modelyard_testkit::stores::Fault;
+use serde_json::json;
+
+use crate::kit::{self, bytes, error, read, write};
+
+#[tokio::test]
+async fn names_that_no_file_has_here_do_not_break_lists() {
+    let stand = kit::s3().await;
+    let remote = stand.open();
+    write(&remote, "a/b", "x").await;
+    for odd in ["a//b", "dir/", "../x", "./y", "/z", "a/\u{1}", ""] {
+        stand.s3_server().put(&format!("some/prefix of files/{odd}"), b"odd");
+    }
+    let page = remote.list("", None, 100, None).await.unwrap();
+    assert_eq!(page.entries.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["a/b"]);
+    let page = remote.list("", Some("/"), 100, None).await.unwrap();
+    assert_eq!(page.prefixes, ["a/", "dir/"]);
+    let page = remote.list("a/", Some("/"), 100, None).await.unwrap();
+    assert_eq!((page.entries.len(), page.prefixes.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_provider_that_is_busy_is_asked_again() {
+    let stand = kit::s3().await;
+    let remote = stand.open();
+    write(&remote, "file", "x").await;
+    stand.s3_server().fail_next(Fault::Status(503));
+    stand.s3_server().fail_next(Fault::Status(500));
+    assert_eq!(read(&remote, "file").await, "x");
+    stand.s3_server().fail_next(Fault::Status(503));
+    write(&remote, "file", "y").await;
+    assert_eq!(read(&remote, "file").await, "y");
+
+    for _ in 0..3 {
+        stand.s3_server().fail_next(Fault::Status(503));
+    }
+    let failed = error(remote.read("file", None).await);
+    assert_eq!(failed.to_string(), "reading a file failed at the provider: 503");
+}
+
+#[tokio::test]
+async fn a_stream_that_was_cut_goes_on_if_the_file_is_the_same() {
+    let stand = kit::s3().await;
+    let remote = stand.open();
+    let whole = bytes(1_000_000);
+    write(&remote, "file", whole.clone()).await;
+    for length in [0, 10, 400_000] {
+        stand.s3_server().fail_next(Fault::Cut(length));
+    }
+    assert_eq!(read(&remote, "file").await, whole);
+
+    stand.s3_server().fail_next(Fault::Cut(10));
+    let (_, stream) = remote.read("file", None).await.unwrap();
+    write(&remote, "file", "another").await;
+    let changed = stream.try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!(changed.to_string(), "reading a file failed at the provider: the file was changed meanwhile");
+}
+
+fn s3(more: serde_json::Value) -> Result<Remote, RemoteError> {
+    let mut fields = json!({"access_key": "AK", "secret_key": "sk", "bucket": "models"});
+    fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let place: S3 = serde_json::from_value(fields).unwrap();
+    Remote::open(Place::S3(place), &Reach::public())
+}
+
+#[tokio::test]
+async fn what_s3_cannot_be_is_refused() {
+    for (fields, about) in [
+        (json!({}), "one of region and endpoint_url is needed"),
+        (json!({"region": "x", "signature_version": "s3"}), "signature_version"),
+        (json!({"region": "x", "verify": "/etc/ca.pem"}), "verify can be true or false"),
+        (json!({"region": "EU.evil.example"}), "region"),
+        (json!({"region": "x", "access_key": ""}), "access_key"),
+        (json!({"region": "x", "secret_key": "a\nb"}), "secret_key"),
+        (json!({"region": "x", "bucket": "Models"}), "name of a bucket"),
+        (json!({"region": "x", "bucket": "evil.example/"}), "name of a bucket"),
+        (json!({"region": "x", "prefix": "no-slash"}), "prefix"),
+        (json!({"endpoint_url": "ftp://host"}), "https://"),
+        (json!({"endpoint_url": "https://u:p@host"}), "user or a password"),
+        (json!({"endpoint_url": "https://host?a=b"}), "query"),
+        (json!({"endpoint_url": "https://host", "use_ssl": false}), "use_ssl"),
+        (json!({"endpoint_url": "http://host", "use_ssl": true}), "use_ssl"),
+        (json!({"endpoint_url": "https://host", "bucket": ".."}), "name of a bucket"),
+    ] {
+        let refused = s3(fields.clone()).unwrap_err();
+        assert!(
+            matches!(&refused, RemoteError::BadPlace(sentence) if sentence.contains(about)),
+            "{fields}: {refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn amazons_addresses_follow_from_bucket_and_region() {
+    let signed = async |fields| s3(fields).unwrap().sign_get("a b", std::time::Duration::from_secs(60)).await.unwrap();
+    for (fields, start) in [
+        (json!({"region": "eu-central-1"}), "https://models.s3.eu-central-1.amazonaws.com/a%20b?X-Amz-Algorithm="),
+        (json!({"region": "cn-north-1"}), "https://models.s3.cn-north-1.amazonaws.com.cn/a%20b?"),
+        (json!({"region": "x", "use_ssl": false}), "http://models.s3.x.amazonaws.com/a%20b?"),
+        (json!({"region": "x", "bucket": "a.b.c"}), "https://s3.x.amazonaws.com/a.b.c/a%20b?"),
+        (json!({"endpoint_url": "https://host:9000/base/"}), "https://host:9000/base/models/a%20b?"),
+        (json!({"endpoint_url": "host", "use_ssl": false}), "http://host/models/a%20b?"),
+        (json!({"endpoint_url": "host", "bucket": "My_Models"}), "https://host/My_Models/a%20b?"),
+        (
+            json!({"region": "x", "prefix": "p q/", "signature_version": "s3v4", "verify": false}),
+            "https://models.s3.x.amazonaws.com/p%20q/a%20b?",
+        ),
+    ] {
+        let url = signed(fields).await;
+        assert!(url.starts_with(start), "{url}");
+    }
+}
