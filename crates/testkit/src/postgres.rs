@@ -7,12 +7,13 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::folders::random_name;
 pub use binaries::{Binaries, Owner};
 
 /// Names a server that is running already, as the URL of an administrator; then no other is started.
@@ -138,11 +139,6 @@ impl Drop for Database {
     }
 }
 
-fn random_name() -> String {
-    use std::hash::{BuildHasher as _, RandomState};
-    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
-}
-
 fn initialise(binaries: &Binaries, owner: &Owner, folder: &Path, password: &str) -> Result<(), String> {
     let secret = folder.join("password");
     fs::File::create(&secret)
@@ -214,11 +210,6 @@ fn wait_until_ready(folder: &Path) -> Result<(), String> {
         std::thread::sleep(Duration::from_millis(10));
     }
     Err(format!("the server did not start: {}", log()))
-}
-
-/// A temporary folder of a random name.
-fn temporary_folder() -> PathBuf {
-    std::env::temp_dir().join(format!("modelyard-postgres-{}", random_name()))
 }
 
 #[cfg(test)]

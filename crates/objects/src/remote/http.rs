@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::HOST;
+use hyper::header::{CONTENT_LENGTH, HOST};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
@@ -70,6 +70,10 @@ impl Http {
         let mut request = Request::builder().method(call.method.clone()).uri(call.url.as_str());
         for (name, value) in &call.headers {
             request = request.header(*name, value);
+        }
+        if matches!(call.method, Method::PUT | Method::POST) {
+            // Some want to be told of nothing as well.
+            request = request.header(CONTENT_LENGTH, call.body.len());
         }
         let request = request.header(HOST, host_of(&call.url)).body(body);
         let request = request.map_err(|cause| Failure::for_good(RemoteError::failed(call.doing, cause.to_string())))?;

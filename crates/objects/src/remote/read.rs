@@ -39,6 +39,10 @@ pub(super) async fn open(
     let (head, body) = provider.get(&key, range.as_ref(), None).await?.into_parts();
     let found = Found::read(&head.headers);
     let range = match range {
+        // Not all refuse one that begins behind the end.
+        Some(range) if range.start >= found.size => {
+            return Err(RemoteError::BadName("the file has no such range of bytes".into()));
+        }
         // A range that begins in the file and ends behind it is cut.
         Some(range) => range.start..range.end.min(found.size),
         None => 0..found.size,

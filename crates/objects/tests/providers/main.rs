@@ -20,6 +20,18 @@ macro_rules! suite {
                 crate::$area::$case(&crate::kit::s3().await).await;
             })*
         }
+        mod gcs {
+            $(#[tokio::test]
+            async fn $case() {
+                crate::$area::$case(&crate::kit::gcs().await).await;
+            })*
+        }
+        mod azure {
+            $(#[tokio::test]
+            async fn $case() {
+                crate::$area::$case(&crate::kit::azure().await).await;
+            })*
+        }
     };
 }
 

@@ -10,10 +10,11 @@ use crate::kit::{self, bytes, error, read, write};
 #[tokio::test]
 async fn names_that_no_file_has_here_do_not_break_lists() {
     let stand = kit::s3().await;
+    let server = stand.s3_server();
     let remote = stand.open();
     write(&remote, "a/b", "x").await;
     for odd in ["a//b", "dir/", "../x", "./y", "/z", "a/\u{1}", ""] {
-        stand.s3_server().put(&format!("some/prefix of files/{odd}"), b"odd");
+        server.put(&format!("some/prefix of files/{odd}"), b"odd");
     }
     let page = remote.list("", None, 100, None).await.unwrap();
     assert_eq!(page.entries.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["a/b"]);
@@ -26,17 +27,18 @@ async fn names_that_no_file_has_here_do_not_break_lists() {
 #[tokio::test]
 async fn a_provider_that_is_busy_is_asked_again() {
     let stand = kit::s3().await;
+    let server = stand.s3_server();
     let remote = stand.open();
     write(&remote, "file", "x").await;
-    stand.s3_server().fail_next(Fault::Status(503));
-    stand.s3_server().fail_next(Fault::Status(500));
+    server.fail_next(Fault::Status(503));
+    server.fail_next(Fault::Status(500));
     assert_eq!(read(&remote, "file").await, "x");
-    stand.s3_server().fail_next(Fault::Status(503));
+    server.fail_next(Fault::Status(503));
     write(&remote, "file", "y").await;
     assert_eq!(read(&remote, "file").await, "y");
 
     for _ in 0..3 {
-        stand.s3_server().fail_next(Fault::Status(503));
+        server.fail_next(Fault::Status(503));
     }
     let failed = error(remote.read("file", None).await);
     assert_eq!(failed.to_string(), "reading a file failed at the provider: 503");
@@ -45,15 +47,16 @@ async fn a_provider_that_is_busy_is_asked_again() {
 #[tokio::test]
 async fn a_stream_that_was_cut_goes_on_if_the_file_is_the_same() {
     let stand = kit::s3().await;
+    let server = stand.s3_server();
     let remote = stand.open();
     let whole = bytes(1_000_000);
     write(&remote, "file", whole.clone()).await;
     for length in [0, 10, 400_000] {
-        stand.s3_server().fail_next(Fault::Cut(length));
+        server.fail_next(Fault::Cut(length));
     }
     assert_eq!(read(&remote, "file").await, whole);
 
-    stand.s3_server().fail_next(Fault::Cut(10));
+    server.fail_next(Fault::Cut(10));
     let (_, stream) = remote.read("file", None).await.unwrap();
     write(&remote, "file", "another").await;
     let changed = stream.try_collect::<Vec<_>>().await.unwrap_err();

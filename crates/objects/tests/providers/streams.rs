@@ -27,7 +27,7 @@ pub async fn a_large_file_is_written_and_read_as_a_stream(stand: &Stand) {
             Ok(hash)
         });
         assert_eq!(hash.await.unwrap().finalize(), Sha256::digest(&whole));
-        assert_eq!(stand.content_type("some/prefix of files/large").as_deref(), Some("model/x"));
+        assert_eq!(stand.content_type("large").await, "model/x");
         assert_eq!(stand.open_uploads(), 0);
     }
 }

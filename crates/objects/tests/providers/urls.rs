@@ -13,7 +13,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Sends bytes to a URL.
 pub async fn put(stand: &Stand, url: &str, body: impl Into<reqwest::Body>) -> reqwest::Response {
-    let mut request = Client::new().put(url).body(body);
+    let body = body.into();
+    let length = body.as_bytes().unwrap().len();
+    let mut request = Client::new().put(url).body(body).header("Content-Length", length);
     for (name, value) in stand.headers_of_clients() {
         request = request.header(name, value);
     }

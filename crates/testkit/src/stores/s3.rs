@@ -55,11 +55,6 @@ impl S3Server {
         self.files.state().buckets.entry(Self::BUCKET.into()).or_default().insert(key.into(), file);
     }
 
-    /// The content type of a file, if it is there and has one.
-    pub fn content_type(&self, key: &str) -> Option<String> {
-        self.files.state().buckets.get(Self::BUCKET)?.get(key)?.content_type.clone()
-    }
-
     /// How many uploads are neither completed nor called off.
     pub fn uploads(&self) -> usize {
         self.files.state().uploads.len()

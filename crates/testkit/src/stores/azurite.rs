@@ -1,0 +1,140 @@
+//! Azurite, Microsoft's own emulator of Azure Blob Storage: a program of Node.js, on a free port, gone when the test process is.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::folders::{run, target_folder, temporary_folder};
+
+/// The package of the npm registry that holds it.
+const PACKAGE: &str = "azurite@3.37.0";
+const PROGRAM: &str = "azurite-blob";
+/// What it prints before its address, when it listens.
+const READY: &str = "successfully listens on ";
+/// How long it may take to start.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A store with one account and no containers.
+pub struct Azurite {
+    keeper: Child,
+    /// Closing it ends the program.
+    life: Option<ChildStdin>,
+    url: String,
+}
+
+impl Azurite {
+    /// The account.
+    pub const ACCOUNT: &str = "devaccount";
+    /// Its key.
+    pub const KEY: &str = "c29tZSBrZXkgb2YgYW4gYWNjb3VudCBmb3IgdGVzdHM=";
+
+    /// Finds or installs Azurite and starts it.
+    ///
+    /// # Panics
+    /// When that cannot be; the message says what was tried.
+    pub fn start() -> Self {
+        Self::try_start().unwrap_or_else(|cause| panic!("no Azurite for tests: {cause}"))
+    }
+
+    fn try_start() -> Result<Self, String> {
+        let program = find_or_install()?;
+        let folder = temporary_folder("azurite");
+        fs::create_dir(&folder).map_err(|cause| format!("{}: {cause}", folder.display()))?;
+        let mut keeper = keep(&program, &folder)?;
+        let life = keeper.stdin.take();
+        let output = keeper.stdout.take().ok_or("its output is not ours")?;
+        let mut azurite = Self { keeper, life, url: String::new() };
+        azurite.url = format!("{}/{}", wait_until_ready(output)?, Self::ACCOUNT);
+        Ok(azurite)
+    }
+
+    /// Where the account is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What Azure calls a connection string.
+    pub fn connection_string(&self) -> String {
+        let (account, key) = (Self::ACCOUNT, Self::KEY);
+        format!("DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};BlobEndpoint={};", self.url)
+    }
+}
+
+impl Drop for Azurite {
+    fn drop(&mut self) {
+        drop(self.life.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// Installs Azurite unless it is there.
+pub fn find_or_install() -> Result<PathBuf, String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(PROGRAM)).find(|program| program.is_file());
+    if let Some(program) = found {
+        return Ok(program);
+    }
+    let target = target_folder();
+    let folder = target.join("azurite");
+    let program = folder.join("node_modules/.bin").join(PROGRAM);
+    let complete = folder.join("complete");
+    fs::create_dir_all(&folder).map_err(|cause| format!("{}: {cause}", folder.display()))?;
+    // Several test processes may come here at once.
+    let lock = fs::File::create(target.join("azurite.lock"))
+        .and_then(|lock| lock.lock().map(|()| lock))
+        .map_err(|cause| format!("the lock of the installation: {cause}"))?;
+    if !complete.exists() {
+        eprintln!("Azurite was not found: installing {PACKAGE} of the npm registry into {}", folder.display());
+        let quiet = ["install", "--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts", "--prefix"];
+        run(Command::new("npm").args(quiet).arg(&folder).arg(PACKAGE))?;
+        fs::write(&complete, PACKAGE).map_err(|cause| format!("{}: {cause}", complete.display()))?;
+    }
+    drop(lock);
+    match program.is_file() {
+        true => Ok(program),
+        false => Err(format!("{PACKAGE} does not hold {PROGRAM}")),
+    }
+}
+
+/// Runs the program until the keeper's standard input ends, which it does when this process ends, however it ends.
+const KEEP: &str = r#"
+trap '' INT TERM HUP
+folder=$1; shift
+"$@" </dev/null &
+server=$!
+exec >/dev/null
+read -r _
+kill -KILL "$server" 2>/dev/null
+wait "$server"
+cd / && rm -rf "$folder"
+"#;
+
+fn keep(program: &Path, folder: &Path) -> Result<Child, String> {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", KEEP, "keeper"]).arg(folder).arg(program).current_dir(folder);
+    command.args(["--blobPort", "0", "--silent", "--disableTelemetry", "--inMemoryPersistence"]);
+    command.env("AZURITE_ACCOUNTS", format!("{}:{}", Azurite::ACCOUNT, Azurite::KEY));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    command.spawn().map_err(|cause| format!("it cannot be run: {cause}"))
+}
+
+/// It says where it listens. What it prints later is read and dropped, so that it never waits for us.
+fn wait_until_ready(output: impl Read + Send + 'static) -> Result<String, String> {
+    let (say, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if let Some((_, address)) = line.split_once(READY) {
+                let _ = say.send(address.trim().to_owned());
+            }
+        }
+    });
+    let url = heard.recv_timeout(PATIENCE).map_err(|_| "it did not say within a minute that it listens".to_owned())?;
+    let address = url.trim_start_matches("http://");
+    TcpStream::connect(address).map_err(|cause| format!("it does not answer at {address}: {cause}"))?;
+    Ok(url)
+}
