@@ -31,7 +31,7 @@ pub(super) fn open(place: Azure, reach: &Reach) -> Result<Container, RemoteError
     let (account, key) = connection.credentials()?;
     let url = below(connection.url(account)?, &place.container)?;
     let key_text = connection.key.unwrap_or_default().to_owned();
-    let http = Http { client: reach.client(true)?, hidden: [key_text].into() };
+    let http = Http { client: reach.client(&url, true)?, hidden: [key_text].into() };
     let key = AccountKey { account: account.to_owned(), key: hmac::Key::new(hmac::HMAC_SHA256, &key) };
     Ok(Container { http, key, url, name: place.container, prefix: place.prefix })
 }

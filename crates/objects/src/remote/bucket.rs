@@ -6,14 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{ETAG, HeaderMap};
+use hyper::header::ETAG;
 use hyper::{Method, Response};
 use jiff::Timestamp;
 use url::Url;
 
 use super::entries::{self, Page};
 use super::http::{Call, Http, Pairs, RefusedOr, whole};
-use super::provider::{Found, Listing, Part, Provider};
+use super::provider::{self, Found, Listing, Part, Provider};
 use super::refusal::Refusal;
 use super::v4::Signer;
 use super::xml::{self, Element};
@@ -109,12 +109,13 @@ impl Provider for Bucket {
     }
 
     async fn head(&self, key: &str) -> Result<Option<Found>, RemoteError> {
-        let asked = self.http.expect(&self.call(Ask::new("reading about a file", Method::HEAD, key))?).await;
+        const DOING: &str = "reading about a file";
+        let asked = self.http.expect(&self.call(Ask::new(DOING, Method::HEAD, key))?).await;
         match asked {
-            Ok(response) => Ok(Some(Found::read(response.headers()))),
+            Ok(response) => Found::of(DOING, response.headers()).map(Some),
             // A refusal of this says nothing; one of the file itself says why.
             Err(RefusedOr::Refused(_)) => match self.get(key, None, None).await {
-                Ok(response) => Ok(Some(Found::read(response.headers()))),
+                Ok(response) => Found::of(DOING, response.headers()).map(Some),
                 Err(RemoteError::Missing(_)) => Ok(None),
                 Err(error) => Err(error),
             },
@@ -142,7 +143,7 @@ impl Provider for Bucket {
         let size = bytes.len() as u64;
         ask.body = bytes;
         let response = self.ask(ask).await?;
-        Ok(Found { size, ..Found::read(response.headers()) })
+        Ok(Found::written(response.headers(), size))
     }
 
     async fn delete(&self, key: &str) -> Result<bool, RemoteError> {
@@ -182,8 +183,8 @@ impl Provider for Bucket {
         ask.query = part_query(upload, number)?;
         ask.body = bytes;
         let response = self.ask(ask).await?;
-        match header(response.headers(), ETAG.as_str()) {
-            Some(etag) => Ok(Part::Tag { number, etag }),
+        match provider::text(response.headers(), ETAG.as_str()) {
+            Some(etag) => Ok(Part::Tag { number, etag: etag.to_owned() }),
             None => Err(RemoteError::failed("writing a part of a file", "the answer has no ETag")),
         }
     }
@@ -242,8 +243,4 @@ fn list_of(parts: &[Part]) -> Result<String, RemoteError> {
         list += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
     }
     Ok(list + "</CompleteMultipartUpload>")
-}
-
-fn header(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }

@@ -106,7 +106,7 @@ impl Provider for Container {
     async fn head(&self, key: &str) -> Result<Option<Found>, RemoteError> {
         const DOING: &str = "reading about a file";
         match self.try_ask(Ask::new(DOING, Method::HEAD, key, "r")).await {
-            Ok(response) => Ok(Some(Found::read(response.headers()))),
+            Ok(response) => Found::of(DOING, response.headers()).map(Some),
             Err(refused) => match self.explain(refused, DOING, key) {
                 RemoteError::Missing(_) => Ok(None),
                 error => Err(error),
@@ -133,7 +133,7 @@ impl Provider for Container {
         let size = bytes.len() as u64;
         ask.body = bytes;
         let response = self.ask(ask).await?;
-        Ok(Found { size, ..Found::read(response.headers()) })
+        Ok(Found::written(response.headers(), size))
     }
 
     async fn delete(&self, key: &str) -> Result<bool, RemoteError> {
@@ -184,7 +184,7 @@ impl Provider for Container {
         ask.headers.push(("content-type", "application/xml".into()));
         ask.headers.extend(content_type.map(|it| ("x-ms-blob-content-type", it.to_owned())));
         ask.body = blocks::list(parts)?.into();
-        Ok(Found::read(self.ask(ask).await?.headers()).etag)
+        Ok(Found::written(self.ask(ask).await?.headers(), 0).etag)
     }
 
     async fn abort(&self, key: &str, upload: &str) -> Result<(), RemoteError> {

@@ -32,13 +32,12 @@ struct KeyFile {
 
 /// The bucket of a place.
 pub(super) fn open(place: Gcs, reach: &Reach) -> Result<Bucket, RemoteError> {
-    let key_file = read(&place.json_key_file)?;
+    let signer = signer(&place.json_key_file)?;
     names::check_prefix(&place.prefix)?;
     check_bucket(&place.bucket, false)?;
-    let signer = signer(key_file)?;
     let base = place.base_url.as_deref().unwrap_or(GOOGLE);
     let url = below(checked_url("base_url", base)?, &place.bucket)?;
-    let http = Http { client: reach.client(true)?, hidden: Arc::new([]) };
+    let http = Http { client: reach.client(&url, true)?, hidden: Arc::new([]) };
     Ok(Bucket { http, signer, url, name: place.bucket, prefix: place.prefix })
 }
 
@@ -50,7 +49,9 @@ fn read(key_file: &Value) -> Result<KeyFile, RemoteError> {
     read.ok_or_else(|| RemoteError::place("json_key_file is not the JSON key file of a service account"))
 }
 
-fn signer(key_file: KeyFile) -> Result<Signer, RemoteError> {
+/// Who signs, by its key file.
+pub(super) fn signer(key_file: &Value) -> Result<Signer, RemoteError> {
+    let key_file = read(key_file)?;
     if key_file.kind != "service_account" {
         let kind = key_file.kind.escape_default();
         return Err(RemoteError::place(format!(

@@ -46,18 +46,31 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Reads an answer about a file, or a part of one.
-    pub fn read(headers: &HeaderMap) -> Self {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let whole = text(CONTENT_RANGE).and_then(|range| range.rsplit_once('/')?.1.parse().ok());
-        let size = whole.or_else(|| text(CONTENT_LENGTH)?.parse().ok()).unwrap_or(0);
-        let moment = [LAST_MODIFIED, DATE].into_iter().find_map(|name| entries::moment(text(name)?));
+    /// What an answer with a file, or a range of it, says about the whole.
+    pub fn of(doing: &'static str, headers: &HeaderMap) -> Result<Self, RemoteError> {
+        let whole = text(headers, CONTENT_RANGE.as_str()).and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+        // Google's own header is there when it sends a file packed otherwise than it is stored.
+        let size = |name| text(headers, name)?.parse().ok();
+        match whole.or_else(|| size("x-goog-stored-content-length")).or_else(|| size(CONTENT_LENGTH.as_str())) {
+            Some(size) => Ok(Self::written(headers, size)),
+            None => Err(RemoteError::failed(doing, "the answer does not say how large the file is")),
+        }
+    }
+
+    /// What an answer says about a file of so many bytes that was just written.
+    pub fn written(headers: &HeaderMap, size: u64) -> Self {
+        let moment = [LAST_MODIFIED, DATE].iter().find_map(|name| entries::moment(text(headers, name.as_str())?));
         Self {
             size,
             created: moment.unwrap_or_else(|| Timestamp::now().as_microsecond()),
-            etag: text(ETAG).map(|etag| etag.trim_matches('"').to_owned()),
+            etag: text(headers, ETAG.as_str()).map(|etag| etag.trim_matches('"').to_owned()),
         }
     }
+}
+
+/// A header, if it is there and is text.
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// A store of files at a provider.

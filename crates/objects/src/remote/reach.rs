@@ -8,6 +8,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
 
+use url::Url;
+
 use super::RemoteError;
 use super::dial::{self, Client};
 
@@ -58,8 +60,10 @@ impl Reach {
         self.0.allowed.iter().any(|(network, bits)| within(address, *network, *bits)) || is_public(address)
     }
 
-    /// What makes connections to those addresses; with or without a look at certificates.
-    pub(super) fn client(&self, check_certificates: bool) -> Result<Client, RemoteError> {
+    /// What makes connections to those addresses; for a place with TLS with a look at certificates, unless that is not wanted.
+    pub(super) fn client(&self, place: &Url, check_certificates: bool) -> Result<Client, RemoteError> {
+        // Without TLS there is nothing to look at, and no need for the host to have certificates.
+        let check_certificates = check_certificates && place.scheme() == "https";
         let kept = if check_certificates { &self.0.checked } else { &self.0.unchecked };
         if let Some(client) = kept.get() {
             return Ok(client.clone());

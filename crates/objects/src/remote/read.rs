@@ -37,7 +37,7 @@ pub(super) async fn open(
         return Err(RemoteError::BadName("a range has at least one byte".into()));
     }
     let (head, body) = provider.get(&key, range.as_ref(), None).await?.into_parts();
-    let found = Found::read(&head.headers);
+    let found = Found::of(DOING, &head.headers)?;
     let range = match range {
         // Not all refuse one that begins behind the end.
         Some(range) if range.start >= found.size => {

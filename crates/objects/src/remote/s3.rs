@@ -29,7 +29,7 @@ pub(super) fn open(place: S3, reach: &Reach) -> Result<Bucket, RemoteError> {
     names::check_prefix(&place.prefix)?;
     let (url, region) = address(&place)?;
     let http = Http {
-        client: reach.client(checks_certificates(place.verify.as_ref())?)?,
+        client: reach.client(&url, checks_certificates(place.verify.as_ref())?)?,
         hidden: [place.access_key.clone(), place.secret_key.clone()].into(),
     };
     let signer = Signer::S3 { access_key: place.access_key, secret_key: place.secret_key, region };

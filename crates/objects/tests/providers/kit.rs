@@ -32,7 +32,15 @@ pub fn reach() -> Reach {
 }
 
 pub async fn s3() -> Stand {
-    let server = S3Server::start().await;
+    at_s3(S3Server::start().await)
+}
+
+/// One that speaks TLS, whose certificate nobody knows.
+pub async fn s3_with_tls() -> Stand {
+    at_s3(S3Server::start_with_tls().await)
+}
+
+fn at_s3(server: S3Server) -> Stand {
     let place = Place::S3(S3 {
         access_key: S3Server::ACCESS_KEY.into(),
         secret_key: S3Server::SECRET_KEY.into(),

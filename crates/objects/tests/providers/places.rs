@@ -4,6 +4,7 @@ use futures_util::TryStreamExt;
 use modelyard_objects::remote::{Place, Reach, Remote, RemoteError, S3};
 use modelyard_testkit::stores::Fault;
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use crate::kit::{self, bytes, error, read, write};
 
@@ -61,6 +62,57 @@ async fn a_stream_that_was_cut_goes_on_if_the_file_is_the_same() {
     write(&remote, "file", "another").await;
     let changed = stream.try_collect::<Vec<_>>().await.unwrap_err();
     assert_eq!(changed.to_string(), "reading a file failed at the provider: the file was changed meanwhile");
+}
+
+#[tokio::test]
+async fn a_provider_that_refers_elsewhere_is_not_followed() {
+    let (stand, other) = (kit::s3().await, kit::s3().await);
+    let remote = stand.open();
+    write(&remote, "file", "x").await;
+    for address in ["http://169.254.169.254/latest/meta-data/", &other.address()] {
+        stand.s3_server().fail_next(Fault::Redirect(address.into()));
+        let refused = error(remote.read("file", None).await);
+        let sentence = "the provider refers us elsewhere";
+        assert!(matches!(&refused, RemoteError::BadPlace(text) if text.starts_with(sentence)), "{refused:?}");
+        assert!(refused.to_string().contains(address.trim_end_matches('/')), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn certificates_are_checked_unless_that_is_not_wanted() {
+    let stand = kit::s3_with_tls().await;
+    let refused = error(stand.open().check().await);
+    assert!(
+        matches!(&refused, RemoteError::Unreachable { reason, .. } if reason.contains("certificate")),
+        "{refused:?}"
+    );
+
+    let Place::S3(mut place) = stand.place.clone() else { panic!("it is S3") };
+    place.verify = Some(json!(false));
+    let remote = Remote::open(Place::S3(place), &kit::reach()).unwrap();
+    write(&remote, "file", "x").await;
+    assert_eq!(read(&remote, "file").await, "x");
+}
+
+#[tokio::test]
+async fn a_provider_that_says_nothing_is_given_up() {
+    let stand = kit::s3().await;
+    let socket = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let remote = Remote::open(stand.at(&format!("http://{}", socket.local_addr().unwrap())), &kit::reach()).unwrap();
+    let silence = tokio::spawn(async move {
+        let mut connections = Vec::new();
+        loop {
+            connections.push(socket.accept().await.unwrap());
+            // From here on, time passes when nobody has anything to do.
+            tokio::time::pause();
+        }
+    });
+    let given_up = error(remote.check().await);
+    assert_eq!(given_up.to_string(), "the provider cannot be reached: no answer within 10 seconds");
+    tokio::time::resume();
+    let given_up = error(remote.get("file").await);
+    assert!(given_up.to_string().ends_with(" cannot be reached: no answer within 30 seconds"), "{given_up}");
+    silence.abort();
 }
 
 fn s3(more: serde_json::Value) -> Result<Remote, RemoteError> {

@@ -9,11 +9,12 @@ use s3s::service::S3ServiceBuilder;
 
 use super::Fault;
 use super::files::{File, Files};
-use super::server::{Answer, Failure, Server, text};
+use super::server::{Answer, Answering, Failure, Server, text};
 
 /// A store with one empty bucket.
 pub struct S3Server {
     server: Server,
+    scheme: &'static str,
     files: Files,
 }
 
@@ -27,21 +28,32 @@ impl S3Server {
 
     /// Starts a store.
     pub async fn start() -> Self {
+        let (files, answering) = Self::answering();
+        Self { server: Server::start(answering).await, scheme: "http", files }
+    }
+
+    /// Starts a store that speaks TLS, with a certificate that nobody has signed but itself.
+    pub async fn start_with_tls() -> Self {
+        let (files, answering) = Self::answering();
+        Self { server: Server::start_with_tls(answering).await, scheme: "https", files }
+    }
+
+    fn answering() -> (Files, Answering) {
         let files = Files::default();
         files.state().buckets.entry(Self::BUCKET.into()).or_default();
         let mut service = S3ServiceBuilder::new(files.clone());
         service.set_auth(SimpleAuth::from_single(Self::ACCESS_KEY, Self::SECRET_KEY));
         let service = service.build();
-        let server = Server::start(Arc::new(move |request| {
+        let answering: Answering = Arc::new(move |request| {
             let answering = hyper::service::Service::call(&service, request);
             Box::pin(async move { answer(answering.await) })
-        }));
-        Self { server: server.await, files }
+        });
+        (files, answering)
     }
 
     /// Where it is.
     pub fn url(&self) -> String {
-        format!("http://{}", self.server.address)
+        format!("{}://{}", self.scheme, self.server.address)
     }
 
     /// Lets the next answer go wrong.

@@ -11,10 +11,15 @@ use futures_util::{StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
+use hyper::header::{CONTENT_LENGTH, LOCATION};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(super) type Answer = Response<UnsyncBoxBody<Bytes, Failure>>;
@@ -22,10 +27,12 @@ pub(super) type Answer = Response<UnsyncBoxBody<Bytes, Failure>>;
 pub(super) type Answering = Arc<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Answer> + Send + Sync>;
 
 /// How the next answer goes wrong.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Fault {
     /// An answer of this status, and nothing done.
     Status(u16),
+    /// An answer that refers to another address, and nothing done.
+    Redirect(String),
     /// The answer ends after so many bytes of its body, and the connection with it.
     Cut(usize),
 }
@@ -39,10 +46,19 @@ pub(super) struct Server {
 
 impl Server {
     pub async fn start(answering: Answering) -> Self {
+        Self::start_with(None, answering).await
+    }
+
+    /// One that speaks TLS, with a certificate for its address that nobody has signed but itself.
+    pub async fn start_with_tls(answering: Answering) -> Self {
+        Self::start_with(Some(tls()), answering).await
+    }
+
+    async fn start_with(tls: Option<TlsAcceptor>, answering: Answering) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("it listens");
         let faults = Arc::<Mutex<VecDeque<Fault>>>::default();
-        let accepting = tokio::spawn(accept(listener, answering, faults.clone()));
+        let accepting = tokio::spawn(accept(listener, tls, answering, faults.clone()));
         Self { address, faults, accepting }
     }
 
@@ -57,14 +73,37 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, answering: Answering, faults: Arc<Mutex<VecDeque<Fault>>>) {
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    answering: Answering,
+    faults: Arc<Mutex<VecDeque<Fault>>>,
+) {
     while let Ok((connection, _)) = listener.accept().await {
         let (answering, faults) = (answering.clone(), faults.clone());
         let service = hyper::service::service_fn(move |request| answer(answering.clone(), faults.clone(), request));
-        let serving = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), service);
+        let (http, tls) = (hyper::server::conn::http1::Builder::new(), tls.clone());
         // A client that goes away is no failure of the store.
-        tokio::spawn(async move { drop(serving.await) });
+        tokio::spawn(async move {
+            match tls {
+                None => drop(http.serve_connection(TokioIo::new(connection), service).await),
+                Some(tls) => {
+                    if let Ok(connection) = tls.accept(connection).await {
+                        drop(http.serve_connection(TokioIo::new(connection), service).await);
+                    }
+                }
+            }
+        });
     }
+}
+
+fn tls() -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("tls_test_cert.pem")).expect("it is a certificate");
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls_test_key.pem")).expect("it is a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.expect("there are versions").with_no_client_auth().with_single_cert(vec![certificate], key);
+    TlsAcceptor::from(Arc::new(config.expect("they belong together")))
 }
 
 async fn answer(
@@ -75,6 +114,11 @@ async fn answer(
     let fault = faults.lock().expect("no panic").pop_front();
     match fault {
         Some(Fault::Status(status)) => Ok(text(status, "")),
+        Some(Fault::Redirect(address)) => {
+            let mut answer = text(307, "");
+            answer.headers_mut().insert(LOCATION, address.parse()?);
+            Ok(answer)
+        }
         Some(Fault::Cut(length)) => cut(answering(request).await, length).await,
         None => Ok(answering(request).await),
     }
@@ -83,7 +127,7 @@ async fn answer(
 async fn cut(answer: Answer, length: usize) -> Result<Answer, Failure> {
     let (mut head, body) = answer.into_parts();
     let bytes = body.collect().await?.to_bytes();
-    head.headers.insert(hyper::header::CONTENT_LENGTH, bytes.len().into());
+    head.headers.insert(CONTENT_LENGTH, bytes.len().into());
     let broken = io::Error::new(io::ErrorKind::ConnectionReset, "cut, as told");
     let frames = [Ok(Frame::data(bytes.slice(..length.min(bytes.len())))), Err(broken.into())];
     // What was written is sent when there is nothing more at once.
