@@ -85,6 +85,15 @@ impl Provider for Container {
         &self.prefix
     }
 
+    fn check_name(&self, key: &str) -> Result<(), RemoteError> {
+        match key.contains('\\') {
+            true => Err(RemoteError::BadName(
+                "a file in Azure has no backslash in its name: Azure makes a slash of it".into(),
+            )),
+            false => Ok(()),
+        }
+    }
+
     async fn list(&self, listing: &Listing<'_>) -> Result<Page, RemoteError> {
         const DOING: &str = "listing files";
         let mut query = vec![("restype", "container".to_owned()), ("comp", "list".to_owned())];

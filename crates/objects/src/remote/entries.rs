@@ -118,4 +118,20 @@ mod tests {
         assert_eq!(page.prefixes, ["c/"]);
         assert_eq!((page.entries[0].size, page.next.as_deref()), (3, Some("t")));
     }
+
+    #[test]
+    fn names_that_azure_encodes_are_decoded() {
+        let text = r#"<EnumerationResults><Blobs>
+            <Blob><Name Encoded="true">p/a%EF%BF%BE%25</Name><Properties><Content-Length>3</Content-Length>
+                <Last-Modified>Mon, 12 Oct 2009 17:50:30 GMT</Last-Modified><Etag>0x1</Etag></Properties></Blob>
+            <Blob><Name>p/b%25</Name><Properties/></Blob>
+            <Blob><Name>p/dir/</Name></Blob>
+            <BlobPrefix><Name>p/c/</Name></BlobPrefix><BlobPrefix><Name>p//</Name></BlobPrefix>
+            </Blobs><NextMarker /></EnumerationResults>"#;
+        let page = of_container(&Element::read(text.as_bytes()).unwrap(), "p/");
+        let name = "a\u{fffe}%".to_owned();
+        let first = Entry { name, size: 3, created: 1_255_369_830_000_000, etag: Some("0x1".into()) };
+        assert_eq!((&page.entries[0], page.entries[1].name.as_str()), (&first, "b%25"));
+        assert_eq!((page.entries.len(), page.prefixes, page.next), (2, vec!["c/".to_owned()], None));
+    }
 }

@@ -4,7 +4,7 @@
 //! or a signed call (docs/decisions/0022), and which addresses it may dial is [`Reach`]'s to say. Every call has limits of time.
 //!
 //! A provider can hold files that no name here can be: those with an empty segment (`a//b`, `dir/`), a segment `.` or `..`, or with
-//! control characters. They are left out of lists and cannot be reached.
+//! control characters. They are left out of lists and cannot be reached. In Azure no name has a backslash.
 
 mod azure;
 mod blocks;
@@ -177,6 +177,8 @@ impl Remote {
     }
 
     fn key(&self, name: &str) -> Result<String, RemoteError> {
-        names::full(self.0.prefix(), name)
+        let key = names::full(self.0.prefix(), name)?;
+        self.0.check_name(&key)?;
+        Ok(key)
     }
 }

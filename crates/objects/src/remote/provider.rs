@@ -79,6 +79,11 @@ pub(super) trait Provider: Send + Sync {
     /// What the names of all files begin with.
     fn prefix(&self) -> &str;
 
+    /// Refuses names that only this provider cannot have.
+    fn check_name(&self, _: &str) -> Result<(), RemoteError> {
+        Ok(())
+    }
+
     async fn list(&self, listing: &Listing<'_>) -> Result<Page, RemoteError>;
 
     async fn head(&self, key: &str) -> Result<Option<Found>, RemoteError>;

@@ -1,5 +1,7 @@
 //! Files are written, read, looked at and removed.
 
+use std::time::Duration;
+
 use futures_util::{TryStreamExt, stream};
 use modelyard_objects::remote::RemoteError;
 
@@ -46,8 +48,31 @@ pub async fn files_of_all_sizes_come_back(stand: &Stand) {
     assert_eq!(remote.get("file of 1").await.unwrap().unwrap().size, 7);
 }
 
+/// Names with a backslash, which Azure makes a slash of.
+pub async fn a_backslash_stays_one_or_is_refused(stand: &Stand) {
+    let remote = stand.open();
+    for name in ["back\\slash", "C:\\folder\\file", "end\\"] {
+        if stand.has_numbers() {
+            write(&remote, name, name).await;
+            assert_eq!(read(&remote, name).await, name);
+            let url = remote.sign_get(name, Duration::from_secs(60)).await.unwrap();
+            assert_eq!(reqwest::get(url).await.unwrap().text().await.unwrap(), name);
+        } else {
+            let refused = error(remote.sign_put(name, Duration::from_secs(60)).await);
+            assert!(refused.to_string().contains("no backslash"), "{refused}");
+        }
+    }
+    let listed = remote.list("", None, 10, None).await.unwrap().entries.len();
+    assert_eq!(listed, if stand.has_numbers() { 3 } else { 0 });
+}
+
 pub async fn names_of_all_kinds_are_files_of_their_own(stand: &Stand) {
     let remote = stand.open();
+    // With the prefix it is as long as a name may be.
+    let longest = "x".repeat(1024 - "some/prefix of files/".len());
+    write(&remote, &longest, "long").await;
+    assert_eq!(read(&remote, &longest).await, "long");
+    assert!(remote.delete(&longest).await.unwrap());
     for name in NAMES {
         write(&remote, name, name).await;
     }

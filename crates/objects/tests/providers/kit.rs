@@ -8,7 +8,8 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
 use modelyard_objects::remote::{Azure, Entry, Gcs, Place, Reach, Remote, RemoteError, S3};
-use modelyard_testkit::stores::{Azurite, GcsServer, S3Server};
+use modelyard_testkit::azurite::Azurite;
+use modelyard_testkit::stores::{GcsServer, S3Server};
 
 /// A provider, and a place at it.
 pub struct Stand {

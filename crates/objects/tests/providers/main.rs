@@ -37,6 +37,7 @@ macro_rules! suite {
 
 suite! {
     files::files_of_all_sizes_come_back,
+    files::a_backslash_stays_one_or_is_refused,
     files::names_of_all_kinds_are_files_of_their_own,
     files::what_is_not_there_is_no_error_to_look_at,
     files::a_file_is_read_in_ranges,

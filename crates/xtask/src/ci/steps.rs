@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use modelyard_testkit::azurite::find_or_install;
 use modelyard_testkit::postgres::{PrivatePostgres, SHARED};
 
 use super::counts::Counts;
@@ -27,6 +28,7 @@ pub fn tools(_: &mut Counts) -> Result<(), String> {
     rules();
     r();
     signer();
+    azurite();
     Ok(())
 }
 
@@ -64,6 +66,20 @@ fn signer() {
     println!("gpg is not there; installing the package gnupg");
     if !installed(&["gnupg"]) {
         println!("it cannot be installed; tests of system packages will fail");
+    }
+}
+
+/// Installs the emulator of Azure Blob Storage, and npm for that. The tests of files in Azure fail without.
+fn azurite() {
+    if program("npm").arg("--version").stdout(Stdio::null()).status().is_err() {
+        println!("npm is not there; installing the packages nodejs and npm");
+        if !installed(&["nodejs", "npm"]) {
+            println!("they cannot be installed");
+        }
+    }
+    match find_or_install() {
+        Ok(program) => println!("Azurite is there: {}", program.display()),
+        Err(cause) => println!("Azurite cannot be installed; the tests of files in Azure will fail: {cause}"),
     }
 }
 

@@ -1,19 +1,19 @@
 //! Azurite, Microsoft's own emulator of Azure Blob Storage: a program of Node.js, on a free port, gone when the test process is.
 
+mod program;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::folders::{run, target_folder, temporary_folder};
+use crate::folders::temporary_folder;
+pub use program::find_or_install;
 
-/// The package of the npm registry that holds it.
-const PACKAGE: &str = "azurite@3.37.0";
-const PROGRAM: &str = "azurite-blob";
 /// What it prints before its address, when it listens.
 const READY: &str = "successfully listens on ";
 /// How long it may take to start.
@@ -69,35 +69,6 @@ impl Drop for Azurite {
     fn drop(&mut self) {
         drop(self.life.take());
         let _ = self.keeper.wait();
-    }
-}
-
-/// Installs Azurite unless it is there.
-pub fn find_or_install() -> Result<PathBuf, String> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join(PROGRAM)).find(|program| program.is_file());
-    if let Some(program) = found {
-        return Ok(program);
-    }
-    let target = target_folder();
-    let folder = target.join("azurite");
-    let program = folder.join("node_modules/.bin").join(PROGRAM);
-    let complete = folder.join("complete");
-    fs::create_dir_all(&folder).map_err(|cause| format!("{}: {cause}", folder.display()))?;
-    // Several test processes may come here at once.
-    let lock = fs::File::create(target.join("azurite.lock"))
-        .and_then(|lock| lock.lock().map(|()| lock))
-        .map_err(|cause| format!("the lock of the installation: {cause}"))?;
-    if !complete.exists() {
-        eprintln!("Azurite was not found: installing {PACKAGE} of the npm registry into {}", folder.display());
-        let quiet = ["install", "--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts", "--prefix"];
-        run(Command::new("npm").args(quiet).arg(&folder).arg(PACKAGE))?;
-        fs::write(&complete, PACKAGE).map_err(|cause| format!("{}: {cause}", complete.display()))?;
-    }
-    drop(lock);
-    match program.is_file() {
-        true => Ok(program),
-        false => Err(format!("{PACKAGE} does not hold {PROGRAM}")),
     }
 }
 
