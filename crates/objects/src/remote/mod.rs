@@ -14,6 +14,7 @@ mod container;
 mod dial;
 mod entries;
 mod error;
+mod fields;
 mod gcs;
 mod http;
 mod names;

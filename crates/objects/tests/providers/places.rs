@@ -1,9 +1,11 @@
 //! What is particular to one provider.
 
+use std::time::Duration;
+
 use futures_util::TryStreamExt;
-use modelyard_objects::remote::{Place, Reach, Remote, RemoteError, S3};
-use modelyard_testkit::stores::Fault;
-use serde_json::json;
+use modelyard_objects::remote::{Place, Reach, Remote, RemoteError};
+use modelyard_testkit::stores::{Fault, GcsServer};
+use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
 use crate::kit::{self, bytes, error, read, write};
@@ -115,11 +117,18 @@ async fn a_provider_that_says_nothing_is_given_up() {
     silence.abort();
 }
 
-fn s3(more: serde_json::Value) -> Result<Remote, RemoteError> {
-    let mut fields = json!({"access_key": "AK", "secret_key": "sk", "bucket": "models"});
-    fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let place: S3 = serde_json::from_value(fields).unwrap();
-    Remote::open(Place::S3(place), &Reach::public())
+fn s3(more: Value) -> Result<Remote, RemoteError> {
+    let mut credentials = map(json!({"access_key": "AK", "secret_key": "sk"}));
+    let mut configuration = map(json!({"bucket": "models"}));
+    for (field, value) in map(more) {
+        let fields = if credentials.contains_key(&field) { &mut credentials } else { &mut configuration };
+        fields.insert(field, value);
+    }
+    Remote::open(Place::s3(&credentials, &configuration)?, &Reach::public())
+}
+
+fn map(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
 }
 
 #[tokio::test]
@@ -151,7 +160,7 @@ async fn what_s3_cannot_be_is_refused() {
 
 #[tokio::test]
 async fn amazons_addresses_follow_from_bucket_and_region() {
-    let signed = async |fields| s3(fields).unwrap().sign_get("a b", std::time::Duration::from_secs(60)).await.unwrap();
+    let signed = async |fields| s3(fields).unwrap().sign_get("a b", Duration::from_secs(60)).await.unwrap();
     for (fields, start) in [
         (json!({"region": "eu-central-1"}), "https://models.s3.eu-central-1.amazonaws.com/a%20b?X-Amz-Algorithm="),
         (json!({"region": "cn-north-1"}), "https://models.s3.cn-north-1.amazonaws.com.cn/a%20b?"),
@@ -168,4 +177,50 @@ async fn amazons_addresses_follow_from_bucket_and_region() {
         let url = signed(fields).await;
         assert!(url.starts_with(start), "{url}");
     }
+}
+
+#[tokio::test]
+async fn what_google_and_azure_cannot_be_is_refused() {
+    let key_file = |change: Value| {
+        let mut key = map(serde_json::from_str(&GcsServer::key_file("a@b")).unwrap());
+        key.extend(map(change));
+        key
+    };
+    for (key, about) in [
+        (json!("no JSON"), "not the JSON key file"),
+        (json!(key_file(json!({"type": "authorized_user"}))), "'authorized_user'"),
+        (json!(key_file(json!({"universe_domain": "evil.example"}))), "universe_domain"),
+        (json!(key_file(json!({"private_key": null}))), "no client_email or no private_key"),
+        (json!(key_file(json!({"private_key": "XXXX"}))), "not an RSA key"),
+    ] {
+        let place = Place::gcs(&map(json!({"json_key_file": key})), &map(json!({"bucket": "models"}))).unwrap();
+        let refused = Remote::open(place, &Reach::public()).unwrap_err().to_string();
+        assert!(refused.contains(about) && !refused.contains("XXXX"), "{refused}");
+    }
+    for (connection, about) in [
+        ("UseDevelopmentStorage=true", "UseDevelopmentStorage"),
+        ("AccountName=a;SharedAccessSignature=XXXX", "no URLs can be signed"),
+        ("AccountName=a", "AccountName and AccountKey"),
+        ("AccountName=a;AccountKey=XXXX!", "base64"),
+        ("AccountName=a.evil.example/;AccountKey=XXXX", "AccountName"),
+        ("AccountName=a;AccountKey=XXXX;EndpointSuffix=evil/", "EndpointSuffix"),
+        ("AccountName=a;AccountKey=XXXX;DefaultEndpointsProtocol=file", "DefaultEndpointsProtocol"),
+        ("AccountName=a;AccountKey=XXXX;BlobEndpoint=https://u:XXXX@h", "BlobEndpoint"),
+        ("nothing", "without '='"),
+    ] {
+        let refused = azure(connection, "models").unwrap_err().to_string();
+        assert!(refused.contains(about) && !refused.contains("XXXX"), "{refused}");
+    }
+    for container in ["ab", "Models", "a_b", "-ab", "ab-", "a--b", "$root", &"a".repeat(64)] {
+        let refused = azure("AccountName=a;AccountKey=XXXX", container).unwrap_err().to_string();
+        assert!(refused.contains("name of a container"), "{refused}");
+    }
+    let remote = azure("AccountName=acc;AccountKey=XXXX;EndpointSuffix=core.windows.net", "models").unwrap();
+    let url = remote.sign_get("a b", Duration::from_secs(60)).await.unwrap();
+    assert!(url.starts_with("https://acc.blob.core.windows.net/models/a%20b?se="), "{url}");
+}
+
+fn azure(connection: &str, container: &str) -> Result<Remote, RemoteError> {
+    let place = Place::azure(&map(json!({"connection_string": connection})), &map(json!({"container": container})));
+    Remote::open(place.unwrap(), &Reach::public())
 }
