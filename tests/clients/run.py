@@ -10,7 +10,7 @@ import sys
 import tempfile
 import typing
 
-from releases import RELEASES, python_of
+from releases import ONLY, RELEASES, python_of
 from server import Server
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -92,7 +92,10 @@ def main() -> int:
             server = stack.enter_context(Server(wanted.binary))
             url, token = server.url, server.token
         tell(f"ubiops {', '.join(releases)} against {url}")
-        runs = [start(release, pythons[release], url, token, wanted.only or "", folder) for release in releases]
+        runs = []
+        for release in releases:
+            only = wanted.only or ONLY.get(release, "")
+            runs.append(start(release, pythons[release], url, token, only, folder))
         for run in runs:
             good, bad = finish(run)
             passed, failed = passed + good, failed + bad

@@ -64,6 +64,20 @@ ENVIRONMENTS = (
     "environment_builds_update",
     "environment_build_dependencies_list",
 )
+FILES = (
+    "buckets_list",
+    "buckets_create",
+    "buckets_get",
+    "buckets_update",
+    "buckets_delete",
+    "files_list",
+    "files_get",
+    "files_upload",
+    "files_download",
+    "files_delete",
+    "files_start_multipart_upload",
+    "files_complete_multipart_upload",
+)
 # The first release that shows environments by tags.
 TAGS = (4, 13)
 VARIABLES = tuple(
@@ -75,5 +89,5 @@ VARIABLES = tuple(
 
 def left_out() -> typing.List[str]:
     """Those that this release has and no test used."""
-    wanted = REQUESTS + INSTANCES + VARIABLES + (ENVIRONMENTS if RELEASE < TAGS else ())
+    wanted = REQUESTS + INSTANCES + VARIABLES + FILES + (ENVIRONMENTS if RELEASE < TAGS else ())
     return [name for name in wanted if hasattr(ubiops.CoreApi, name) and name not in Watched.used]
