@@ -22,6 +22,9 @@ use super::{RemoteError, names};
 /// How many parts a file may have.
 const MOST_PARTS: u32 = 10_000;
 
+/// How long the tag of a part may be, in bytes; those we know have 34.
+const LONGEST_TAG: usize = 256;
+
 /// A bucket, open.
 pub(super) struct Bucket {
     pub http: Http,
@@ -231,8 +234,11 @@ fn list_of(parts: &[Part]) -> Result<String, RemoteError> {
         }
     }
     tags.sort();
-    if tags.is_empty() {
-        return Err(refused("an upload is completed with at least one part"));
+    if tags.is_empty() || tags.iter().any(|(number, _)| !(1..=MOST_PARTS).contains(number)) {
+        return Err(refused("an upload is completed with at least one part, and parts have numbers from 1 to 10000"));
+    }
+    if tags.iter().any(|(_, etag)| etag.len() > LONGEST_TAG) {
+        return Err(refused("the ETag of a part is too long to be one"));
     }
     if tags.windows(2).any(|two| two[0].0 == two[1].0) {
         return Err(refused("a part is named twice"));

@@ -47,6 +47,14 @@ pub enum RemoteError {
     /// An upload in parts cannot be continued or completed like this.
     #[error("{0}")]
     BadUpload(String),
+    /// The provider does not accept what was asked: it has rules that we do not know of.
+    #[error("the provider does not accept {doing}: {answer}")]
+    NotAccepted {
+        /// What was asked.
+        doing: &'static str,
+        /// What the provider said.
+        answer: String,
+    },
     /// Those who send the bytes of a file broke off.
     #[error("the bytes of the file broke off: {0}")]
     Broken(String),

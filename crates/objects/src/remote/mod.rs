@@ -49,6 +49,8 @@ use provider::{Listing, Provider};
 
 /// How long a place may take to show that it works.
 const CHECK: Duration = Duration::from_secs(10);
+/// How long what is passed on to a provider may be, in bytes: a prefix, the id of an upload, where a page begins.
+const LONGEST: usize = 2048;
 /// How many files a page of a list has at most.
 const LARGEST_PAGE: usize = 1000;
 
@@ -103,6 +105,11 @@ impl Remote {
         limit: usize,
         after: Option<&str>,
     ) -> Result<Page, RemoteError> {
+        if [Some(prefix), delimiter, after].into_iter().flatten().any(|text| text.len() > LONGEST) {
+            return Err(RemoteError::BadName(format!(
+                "a prefix, a delimiter or a token of a list has at most {LONGEST} bytes"
+            )));
+        }
         if prefix.contains(char::is_control)
             || delimiter.is_some_and(|it| it.is_empty() || it.contains(char::is_control))
         {
@@ -164,16 +171,19 @@ impl Remote {
         part: Option<u32>,
         valid: Duration,
     ) -> Result<String, RemoteError> {
+        check_upload(upload)?;
         self.0.sign_part(&self.key(name)?, upload, part, valid)
     }
 
     /// Makes a file of the parts of an upload.
     pub async fn complete(&self, name: &str, upload: &str, parts: &[Part]) -> Result<(), RemoteError> {
+        check_upload(upload)?;
         self.0.complete(&self.key(name)?, upload, None, parts).await.map(|_| ())
     }
 
     /// Calls an upload off. Azure removes the parts by itself, within a week.
     pub async fn abort(&self, name: &str, upload: &str) -> Result<(), RemoteError> {
+        check_upload(upload)?;
         self.0.abort(&self.key(name)?, upload).await
     }
 
@@ -181,5 +191,13 @@ impl Remote {
         let key = names::full(self.0.prefix(), name)?;
         self.0.check_name(&key)?;
         Ok(key)
+    }
+}
+
+/// The id of an upload is the provider's, or a client's for a block: any text, but not any length.
+fn check_upload(upload: &str) -> Result<(), RemoteError> {
+    match upload.is_empty() || upload.len() > LONGEST {
+        true => Err(RemoteError::BadUpload(format!("the id of an upload has 1 to {LONGEST} bytes"))),
+        false => Ok(()),
     }
 }

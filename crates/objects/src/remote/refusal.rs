@@ -65,11 +65,17 @@ impl Refusal {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => RemoteError::Refused { doing, answer: self.answer() },
             StatusCode::NOT_FOUND if name.is_some() => RemoteError::Missing(name.unwrap_or_default().to_owned()),
             StatusCode::RANGE_NOT_SATISFIABLE => RemoteError::BadName("the file has no such range of bytes".into()),
-            StatusCode::PRECONDITION_FAILED => RemoteError::failed(doing, "the file was changed meanwhile"),
+            StatusCode::PRECONDITION_FAILED
+                if matches!(self.code.as_str(), "PreconditionFailed" | "ConditionNotMet") =>
+            {
+                RemoteError::failed(doing, "the file was changed meanwhile")
+            }
             status if status.is_redirection() => RemoteError::place(format!(
                 "the provider refers us elsewhere ({}), which is not followed; check the region or the endpoint",
                 self.elsewhere.as_deref().unwrap_or("it does not say where")
             )),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => RemoteError::failed(doing, self.answer()),
+            status if status.is_client_error() => RemoteError::NotAccepted { doing, answer: self.answer() },
             _ => RemoteError::failed(doing, self.answer()),
         }
     }
@@ -125,6 +131,10 @@ mod tests {
         assert!(matches!(of(400, "InvalidPart").explain("x", "b", Some("n")), RemoteError::BadUpload(_)));
         assert!(matches!(of(301, "PermanentRedirect").explain("x", "b", None), RemoteError::BadPlace(_)));
         assert!(matches!(of(416, "InvalidRange").explain("x", "b", Some("n")), RemoteError::BadName(_)));
+        assert!(matches!(of(400, "InvalidArgument").explain("x", "b", None), RemoteError::NotAccepted { .. }));
+        assert!(matches!(of(412, "LeaseIdMissing").explain("x", "b", Some("n")), RemoteError::NotAccepted { .. }));
+        assert!(matches!(of(412, "ConditionNotMet").explain("x", "b", Some("n")), RemoteError::Failed { .. }));
+        assert!(matches!(of(429, "SlowDown").explain("x", "b", Some("n")), RemoteError::Failed { .. }));
         assert!(matches!(refusal(500, "no document").explain("x", "b", None), RemoteError::Failed { .. }));
     }
 }

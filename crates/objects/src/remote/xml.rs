@@ -110,6 +110,16 @@ mod tests {
         assert_eq!(escape("a<b & \"c\""), "a&lt;b &amp; &quot;c&quot;");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_answered_is_read_or_refused(bytes: Vec<u8>, text in "(<[a-z/!?& ]{0,4}>?|[a-z&;]{0,3}){0,40}") {
+            let _ = Element::read(&bytes);
+            if let Ok(root) = Element::read(text.as_bytes()) {
+                assert!(!root.name.is_empty() || text.contains("<"));
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_document_is_refused() {
         let deep = "<a>".repeat(100_000);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use modelyard_objects::remote::Remote;
+use modelyard_objects::remote::{Remote, RemoteError};
 
 use crate::kit::{Stand, write};
 
@@ -64,4 +64,8 @@ pub async fn names_with_something_in_common_are_listed_as_that(stand: &Stand) {
     assert_eq!(remote.get("a").await.unwrap(), Some(entry.clone()));
     assert!(remote.list("", Some(""), 1, None).await.is_err());
     assert!(remote.list("\n", None, 1, None).await.is_err());
+    let long = "x".repeat(100_000);
+    for (prefix, delimiter, after) in [(&*long, None, None), ("", Some(&*long), None), ("", None, Some(&*long))] {
+        assert!(matches!(remote.list(prefix, delimiter, 1, after).await, Err(RemoteError::BadName(_))));
+    }
 }

@@ -64,7 +64,14 @@ pub async fn parts_that_do_not_fit_are_refused(stand: &Stand) {
         let refused = error(remote.complete(NAME, &id, &parts).await);
         assert!(matches!(refused, RemoteError::BadUpload(_)), "{parts:?}: {refused:?}");
     }
-    for id in ["unknown", ""] {
+    if stand.has_numbers() {
+        for bad in [(0, "e".to_owned()), (10_001, "e".to_owned()), (2, "e".repeat(300))] {
+            let part = Part::Tag { number: bad.0, etag: bad.1 };
+            let refused = error(remote.complete(NAME, &id, &[first.clone(), part]).await);
+            assert!(matches!(refused, RemoteError::BadUpload(_)), "{refused:?}");
+        }
+    }
+    for id in ["unknown", "", &"u".repeat(100_000)] {
         let refused = error(remote.complete(NAME, id, std::slice::from_ref(&first)).await);
         assert!(matches!(refused, RemoteError::BadUpload(_)), "{id}: {refused:?}");
     }
