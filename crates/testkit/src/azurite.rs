@@ -109,3 +109,19 @@ fn wait_until_ready(output: impl Read + Send + 'static) -> Result<String, String
     TcpStream::connect(address).map_err(|cause| format!("it does not answer at {address}: {cause}"))?;
     Ok(url)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_goes_with_its_keeper() {
+        let azurite = Azurite::start();
+        let address = azurite.url().trim_start_matches("http://").split('/').next().unwrap_or_default().to_owned();
+        let folder = Path::new("/proc").join(azurite.keeper.id().to_string()).join("cwd");
+        let folder = fs::read_link(folder).expect("the keeper lives in its folder");
+        TcpStream::connect(&address).expect("it answers");
+        drop(azurite);
+        assert!(TcpStream::connect(&address).is_err() && !folder.exists());
+    }
+}
