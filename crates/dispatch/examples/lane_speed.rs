@@ -45,7 +45,7 @@ impl Waiter for Caller {
 }
 
 fn job(caller: &Arc<Caller>) -> Job {
-    let call = Call { flags: 0, context: Bytes::from_static(b"{}"), body: Bytes::from_static(b"{\"a\":1}") };
+    let call = Call { context: Bytes::from_static(b"{}"), body: Bytes::from_static(b"{\"a\":1}"), ..Call::default() };
     Job { id: RequestId::new(), class: Class::Direct, priority: 1, call, waiter: caller.clone() }
 }
 

@@ -42,7 +42,8 @@ impl Call {
         }
         body.put_u8(b']');
         let context = calls.first().map(|call| call.context.clone()).unwrap_or_default();
-        Call { flags: LIST, context, body: body.freeze() }
+        let members = calls.iter().map(|call| call.context.clone()).collect();
+        Call { flags: LIST, context, body: body.freeze(), members }
     }
 }
 
@@ -68,7 +69,8 @@ mod tests {
     use super::*;
 
     fn call(context: &'static str, body: &'static str) -> Call {
-        Call { flags: 0, context: Bytes::from_static(context.as_bytes()), body: Bytes::from_static(body.as_bytes()) }
+        let (context, body) = (Bytes::from_static(context.as_bytes()), Bytes::from_static(body.as_bytes()));
+        Call { context, body, ..Call::default() }
     }
 
     #[test]

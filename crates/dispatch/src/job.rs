@@ -24,6 +24,8 @@ pub struct Call {
     pub context: Bytes,
     /// The input.
     pub body: Bytes,
+    /// The contexts of the requests that are put together in it, in their order; empty when it is one alone.
+    pub members: Vec<Bytes>,
 }
 
 /// A request on its way through a lane.

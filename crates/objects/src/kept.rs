@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures_util::Stream;
 use futures_util::stream;
+use futures_util::{Stream, TryStreamExt};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -40,6 +40,24 @@ impl Objects {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Err(ObjectError::Missing(key.to_owned())),
             Err(cause) => Err(ObjectError::of_io(READING, &cause)),
         }
+    }
+
+    /// A copy of an open file as it is now, read by offset; refused when it is larger than `limit` bytes.
+    pub async fn stage_file(&self, file: Arc<File>, limit: u64) -> Result<Staged, ObjectError> {
+        self.stage(limit).copy(file).await
+    }
+
+    /// Ranges of open files as one file, without a name, open for reading and at its beginning.
+    pub async fn joined(&self, ranges: Vec<(Arc<File>, Range<u64>)>) -> Result<File, ObjectError> {
+        let mut staging = self.stage(u64::MAX);
+        let mut pieces = std::pin::pin!(read_ranges(ranges));
+        while let Some(piece) = pieces.try_next().await? {
+            staging.write(piece).await?;
+        }
+        let staged = staging.finish().await?;
+        let opened = File::open(staged.path()).map_err(|cause| ObjectError::of_io(READING, &cause))?;
+        // Its name goes with `staged`.
+        Ok(opened)
     }
 
     /// The keys of the files on a shelf that were kept at least so long ago.

@@ -4,7 +4,9 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -80,6 +82,30 @@ impl Staging {
             self.write_batch().await?;
         }
         Ok(())
+    }
+
+    /// A copy of an open file as it is now, from its beginning.
+    pub(crate) async fn copy(mut self, from: Arc<File>) -> Result<Staged, ObjectError> {
+        let mut writer = self.writer().await?;
+        let limit = self.limit;
+        let done = tokio::task::spawn_blocking(move || {
+            // What grows meanwhile is not of the file.
+            let size = from.metadata()?.len();
+            let mut at = 0;
+            while at < size && size <= limit {
+                let mut piece = vec![0; usize::try_from((size - at).min(BATCH as u64)).unwrap_or(BATCH)];
+                let read = from.read_at(&mut piece, at)?;
+                if read == 0 {
+                    break;
+                }
+                piece.truncate(read);
+                at += read as u64;
+                writer.write(&[piece.into()])?;
+            }
+            if size > limit { Ok(None) } else { writer.finish(at).map(Some) }
+        });
+        let staged = done.await.map_err(io::Error::other).and_then(|done| done).map_err(|cause| failed(&cause))?;
+        staged.ok_or(ObjectError::TooLarge(limit))
     }
 
     /// How many bytes were added.

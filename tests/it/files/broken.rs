@@ -100,3 +100,28 @@ both! {
         tokio::time::timeout(Duration::from_secs(60), bucket.store("x", "2")).await.unwrap();
     }
 }
+
+both! {
+    async fn a_server_that_dies_at_the_commit_has_the_file_or_has_it_not(server) {
+        let mut server = server;
+        assert!(server.stop().success());
+        for (point, kept) in [("file_before_commit", false), ("file_after_commit", true)] {
+            assert!(server.start_to_die_at(point, 1).await);
+            let bucket = server.at("/projects/default/buckets/default");
+            let url = bucket.upload_url(point).await;
+            let sent = reqwest::Client::new().put(&url).body("whole").send().await;
+            assert!(sent.is_err(), "the server died before it answered");
+            server.died_at(point);
+            server.start_again(&[]).await;
+            let bucket = server.at("/projects/default/buckets/default");
+            assert_eq!(bucket.get(&bucket.file(point)).await.status == 200, kept);
+            // The client tries again, and finds it fine either way.
+            let (_, ticket) = url.split_once("/files/").unwrap();
+            let again = format!("{}/files/{ticket}", server.address().trim_end_matches("/v2.1"));
+            bucket.put(&again, "whole").await.fine();
+            assert_eq!(bucket.fetch(&bucket.download_url(point).await).await.fine().text(), "whole");
+            assert!(server.stop().success());
+        }
+        server.start_again(&[]).await;
+    }
+}

@@ -1,6 +1,7 @@
 //! Files of buckets: sent and fetched by signed addresses, listed, replaced and deleted.
 
 mod broken;
+mod fields;
 mod listing;
 mod multipart;
 mod signed;

@@ -1,12 +1,15 @@
 //! Where the files of a bucket are, whoever keeps them: the one face of the installation's own store and of providers.
 
+use std::fs::File;
+
+use modelyard_objects::Staged;
 use modelyard_store::files::listing::Page;
 use modelyard_types::files::{FileName, UploadedPart};
 use modelyard_types::{ContainerId, Error, Result, Timestamp};
 
 use crate::Control;
 use crate::catalogue::BucketSnapshot;
-use crate::files::Action;
+use crate::files::{About, Action};
 
 /// The files of a bucket.
 pub enum Storage {
@@ -83,6 +86,20 @@ impl Control {
     pub async fn get_file(&self, on: &Storage, name: &FileName) -> Result<Entry> {
         match on {
             Storage::Kept(container) => Ok(Entry::of(self.files().get(*container, name).await?)),
+        }
+    }
+
+    /// Opens a file for reading; gives it and its size.
+    pub(crate) async fn open_file(&self, on: &Storage, name: &FileName) -> Result<(File, u64)> {
+        match on {
+            Storage::Kept(container) => self.files().open_whole(*container, name).await,
+        }
+    }
+
+    /// Writes a file.
+    pub(crate) async fn put_file(&self, on: &Storage, name: &FileName, staged: Staged) -> Result<()> {
+        match on {
+            Storage::Kept(container) => self.files().put(*container, name, staged, About::default()).await.map(drop),
         }
     }
 

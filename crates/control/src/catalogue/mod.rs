@@ -109,6 +109,11 @@ impl Catalogue {
         self.projects.load().values().cloned().collect()
     }
 
+    /// The project of an id.
+    pub(crate) fn project_of(&self, id: ProjectId) -> Option<Arc<ProjectSnapshot>> {
+        self.projects.load().values().find(|project| project.id == id).cloned()
+    }
+
     /// The version of an id, wherever it is.
     pub(crate) fn version(&self, id: VersionId) -> Option<Place> {
         self.projects.load().values().find_map(|project| {

@@ -166,6 +166,9 @@ impl ProjectSnapshot {
         for deployment in state.deployments {
             let own = by_deployment.remove(&deployment.id).unwrap_or_default();
             let default = own.iter().find(|it| Some(it.version.id) == deployment.default_version_id);
+            let has_files = [&deployment.input_fields, &deployment.output_fields]
+                .into_iter()
+                .any(|fields| fields.iter().any(|field| field.data_type.is_file()));
             let snapshot = Arc::new(DeploymentSnapshot {
                 id: deployment.id,
                 name: deployment.name.as_str().into(),
@@ -179,7 +182,8 @@ impl ProjectSnapshot {
                 versions: own
                     .into_iter()
                     .map(|it| {
-                        (it.version.name.to_string(), Arc::new(VersionSnapshot::of(it, &groups, &environments, lanes)))
+                        let name = it.version.name.to_string();
+                        (name, Arc::new(VersionSnapshot::of(it, has_files, &groups, &environments, lanes)))
                     })
                     .collect(),
             });
@@ -238,6 +242,7 @@ impl VersionSnapshot {
 
     fn of(
         state: VersionState,
+        has_files: bool,
         groups: &Groups,
         environments: &HashMap<EnvironmentId, Environment>,
         lanes: &Lanes,
@@ -276,7 +281,7 @@ impl VersionSnapshot {
             generation: u64::try_from(version.generation).unwrap_or(0),
             code,
             groups: grouping.is_some(),
-            lane: lanes.of(version.id, LaneSettings { grouping, ..queue_limits(&version) }),
+            lane: lanes.of(version.id, LaneSettings { grouping, ..queue_limits(&version, has_files) }),
         }
     }
 }
@@ -294,13 +299,16 @@ fn offers(version: &Version, groups: &Groups) -> Vec<Offer> {
     }
 }
 
-/// How many requests of a version may wait: in all, and of each kind.
-fn queue_limits(version: &Version) -> LaneSettings {
+/// How many requests of a version may wait: in all, and of each kind. A process gets no call ahead whose files would lie in its
+/// scratch, nor before the files of the last one are safe from the next.
+fn queue_limits(version: &Version, has_files: bool) -> LaneSettings {
     let count = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+    let usual = LaneSettings::default();
     LaneSettings {
+        read_ahead: if has_files { 0 } else { usual.read_ahead },
         max_queue: count(version.maximum_queue_size),
         max_direct: count(version.maximum_queue_size_express),
         max_batch: count(version.maximum_queue_size_batch),
-        ..LaneSettings::default()
+        ..usual
     }
 }

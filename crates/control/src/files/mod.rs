@@ -223,6 +223,23 @@ impl Files {
         Ok(parts)
     }
 
+    /// Opens a file as one, and gives its size: one of several parts is copied together first.
+    pub(crate) async fn open_whole(&self, container: ContainerId, name: &FileName) -> Result<(fs::File, u64)> {
+        let opened = self.open(container, name).await?;
+        let size = opened.size();
+        let mut ranges = opened.ranges(0..size);
+        let opened = match ranges.len() {
+            1 => ranges.remove(0).0.try_clone().map_err(|cause| Error::internal("opening a file", cause))?,
+            _ => self.objects.joined(ranges).await?,
+        };
+        Ok((opened, size))
+    }
+
+    /// Takes a copy of an open file, of at most so many bytes.
+    pub(crate) async fn stage_file(&self, file: Arc<fs::File>, limit: u64) -> Result<Staged> {
+        Ok(self.objects.stage_file(file, limit.min(self.limit)).await?)
+    }
+
     /// Deletes a file.
     pub async fn delete(&self, container: ContainerId, name: &FileName) -> Result<()> {
         let mut tx = self.store.begin().await?;

@@ -78,6 +78,11 @@ impl Control {
         let version = version_of(&deployment, named)?;
         ready(project, &deployment, &version)?;
         let payloads = payloads(&deployment, &new)?;
+        if deployment.has_input_files {
+            for (payload, _) in &payloads {
+                self.may_read_files(actor, project, &deployment, payload, false).await?;
+            }
+        }
         let reserved = Reserved::new(&version.lane, payloads.len())?;
         let parts = LiveParts { deployment: deployment.clone(), version: version.clone() };
         let mut rows = Vec::with_capacity(payloads.len());

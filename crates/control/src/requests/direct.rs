@@ -146,6 +146,9 @@ impl Control {
     ) -> Result<Beginning> {
         let (body, flags) = inputs::check(&parts.deployment, new.body, new.text)?;
         self.0.room.is_fair(&parts.version.lane)?;
+        if parts.deployment.has_input_files {
+            self.may_read_files(actor, project, &parts.deployment, &body, true).await?;
+        }
         let request = Request {
             timeout: new.timeout,
             input_plain: flags & TEXT != 0,

@@ -7,6 +7,7 @@ use modelyard_types::fields::{PayloadType, check_depth, check_payload};
 use modelyard_types::{Error, Result};
 use serde_json::value::RawValue;
 
+use super::files::named;
 use crate::catalogue::DeploymentSnapshot;
 
 /// The body is text, not JSON.
@@ -38,32 +39,23 @@ pub(super) fn packed(body: &Bytes, flags: u8) -> Option<(Bytes, u8)> {
 fn structured(deployment: &DeploymentSnapshot, body: Bytes) -> Result<(Bytes, u8)> {
     if !is_list(&body) {
         check_payload(&deployment.input_fields, &body).map_err(Error::Invalid)?;
-        refuse_files(deployment, &body)?;
+        check_files(deployment, &body)?;
         return Ok((body, 0));
     }
     for (at, item) in items(&body)?.iter().enumerate() {
         let checked = check_payload(&deployment.input_fields, item.get().as_bytes());
         checked.map_err(|problem| Error::Invalid(format!("Item {at}: {problem}")))?;
-        refuse_files(deployment, item.get().as_bytes())?;
     }
+    check_files(deployment, &body)?;
     Ok((body, LIST))
 }
 
-/// Files live in buckets, which are not there yet: a value is refused rather than handed on unread.
-fn refuse_files(deployment: &DeploymentSnapshot, body: &[u8]) -> Result<()> {
+/// A value for a file has to be the address of one. Whether that is there is looked at later.
+fn check_files(deployment: &DeploymentSnapshot, body: &[u8]) -> Result<()> {
     if !deployment.has_input_files {
         return Ok(());
     }
-    let values: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(body).map_err(|cause| Error::Invalid(format!("The body is not valid JSON: {cause}")))?;
-    let mut files = deployment.input_fields.iter().filter(|field| field.data_type.is_file());
-    match files.find(|field| values.get(field.name.as_str()).is_some_and(|value| !value.is_null())) {
-        Some(field) => Err(Error::Invalid(format!(
-            "The input field '{}' is a file, and files are not offered yet; send null",
-            field.name
-        ))),
-        None => Ok(()),
-    }
+    named(&deployment.input_fields, body).map(drop).map_err(Error::Invalid)
 }
 
 fn plain(body: Bytes, text: bool) -> Result<(Bytes, u8)> {
@@ -103,7 +95,7 @@ fn items(body: &Bytes) -> Result<Vec<&RawValue>> {
     Ok(items)
 }
 
-pub(super) fn is_list(body: &[u8]) -> bool {
+pub(crate) fn is_list(body: &[u8]) -> bool {
     body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
 }
 

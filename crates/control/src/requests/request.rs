@@ -124,15 +124,16 @@ impl LiveRequest {
             false if is_list(&self.body) => LIST,
             false => 0,
         };
-        // A packed call is in no group with others, and R does not read it.
+        // A packed call is in no group with others, R does not read it, and nobody would find the files it names.
         let is_r = self.version.code.as_ref().is_some_and(|code| code.language() == Language::R);
-        let packed = if self.version.groups || is_r { None } else { inputs::packed(&self.body, flags) };
+        let plain = self.version.groups || is_r || self.deployment.has_input_files;
+        let packed = if plain { None } else { inputs::packed(&self.body, flags) };
         let (body, flags) = packed.unwrap_or_else(|| (self.body.clone(), flags));
         Job {
             id: self.id,
             class: if self.is_batch() { Class::Batch } else { Class::Direct },
             priority: u8::from(self.request.priority != 0),
-            call: Call { flags, context: self.context(), body },
+            call: Call { flags, context: self.context(), body, members: Vec::new() },
             waiter: self.clone(),
         }
     }

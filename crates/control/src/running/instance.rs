@@ -1,17 +1,22 @@
 //! An instance as its version's lane and log see it: listens to its processes.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
+use bytes::Bytes;
 use modelyard_dispatch::{FailureKind, Lane, Outcome, SeatId};
+use modelyard_runner::packed::unpack;
 use modelyard_runner::process::{Ended, Listener, Process, ProcessEvent, ProcessKey};
 use modelyard_runner::protocol::{CallError, ErrorKind, Fatal, Level};
 use modelyard_store::logs::{self, LogLabels, LogLine};
 use modelyard_types::{InstanceId, ProjectId, RequestId, Timestamp, VersionId};
 
+use super::carrier::{Carrier, Loads};
 use super::seat::{Calls, ProcessSeat};
 use crate::Inner;
 use crate::instances::History;
+use crate::requests::MAX_RESULT;
 use crate::variables::Masks;
 
 /// What callers read when the constructor failed and said nothing for them (semantics 1.9).
@@ -26,6 +31,8 @@ pub(super) struct InstanceListener {
     pub(super) labels: LogLabels,
     pub(super) history: History,
     pub(super) places: Mutex<HashMap<u32, Place>>,
+    /// What is carried to and from its processes.
+    pub(super) loads: Loads,
     /// What it was given and must not tell; nothing as long as it was given nothing.
     pub(super) confided: OnceLock<Confided>,
 }
@@ -42,6 +49,7 @@ pub(super) struct Confided {
 pub(super) struct Place {
     seat: SeatId,
     calls: Arc<Calls>,
+    carrier: Option<Arc<Carrier>>,
 }
 
 impl InstanceListener {
@@ -63,8 +71,10 @@ impl InstanceListener {
     }
 
     fn ready(&self, from: ProcessKey, process: Arc<Process>) {
-        let place = Place { seat: SeatId::new(), calls: Arc::default() };
-        let (seat, seated) = (place.seat, Arc::new(ProcessSeat::new(process, place.calls.clone())));
+        let (seat, calls) = (SeatId::new(), Arc::<Calls>::default());
+        let carrier = self.loads.any().then(|| self.loads.of(seat, process.clone(), calls.clone()));
+        let seated = Arc::new(ProcessSeat::new(process, calls.clone(), carrier.clone()));
+        let place = Place { seat, calls, carrier };
         self.places().insert(from.process, place);
         let Some(control) = self.control.upgrade() else { return };
         if !control.fleet.ready(self.version, from.instance, from.process) {
@@ -74,6 +84,15 @@ impl InstanceListener {
         if !control.fleet.ready(self.version, from.instance, from.process) {
             // It began to stop at this moment, and its seats were retired before this one was there.
             drop(self.lane.retire(seat));
+        }
+    }
+
+    /// An answer; its files are stored first if it may have some.
+    fn answered(&self, from: ProcessKey, ticket: u64, body: Bytes, files: Vec<Arc<File>>) {
+        let carrier = self.places().get(&from.process).and_then(|place| place.carrier.clone());
+        match carrier.filter(|_| self.loads.deployment.has_output_files) {
+            Some(carrier) => carrier.answered(ticket, body, files),
+            None => self.finished(from, ticket, Outcome::Result(body)),
         }
     }
 
@@ -158,7 +177,13 @@ impl Listener for InstanceListener {
                     self.lane.update(seat, ticket, text);
                 }
             }
-            ProcessEvent::Result(ticket, body, _) => self.finished(from, ticket, Outcome::Result(body)),
+            ProcessEvent::Result(ticket, body, files) => self.answered(from, ticket, body, files),
+            ProcessEvent::Packed(ticket, body, files) if self.loads.deployment.has_output_files => {
+                match unpack(&body, MAX_RESULT) {
+                    Ok(text) => self.answered(from, ticket, text.into(), files),
+                    Err(_) => self.finished(from, ticket, Outcome::Packed(body)),
+                }
+            }
             ProcessEvent::Packed(ticket, body, _) => self.finished(from, ticket, Outcome::Packed(body)),
             ProcessEvent::Error(ticket, error) => self.finished(from, ticket, self.failed(error)),
             ProcessEvent::Log { call, level, text } => self.log(from, call, level, text),
@@ -171,8 +196,10 @@ impl Listener for InstanceListener {
             ProcessEvent::Gone(mut gone) => {
                 gone.reason = self.hidden(gone.reason);
                 let place = self.places().remove(&from.process);
-                if let Some(place) = place {
-                    self.lane.seat_gone(place.seat, &gone.reason);
+                match place {
+                    Some(Place { carrier: Some(carrier), .. }) => carrier.gone(&gone.reason),
+                    Some(place) => drop(self.lane.seat_gone(place.seat, &gone.reason)),
+                    None => {}
                 }
                 self.history.gone(from.process, &gone);
                 if !gone.expected {

@@ -1,5 +1,6 @@
 //! What runs of versions on this server: instances, their processes as seats of lanes, and what they log.
 
+mod carrier;
 mod fleet;
 mod instance;
 mod limits;

@@ -19,6 +19,7 @@ use modelyard_types::variables::MAIN_FILE;
 use modelyard_types::{InstanceId, RevisionId, Timestamp};
 use serde_json::{Map, Value, json};
 
+use super::carrier::Loads;
 use super::fleet::Running;
 use super::instance::{Confided, InstanceListener};
 use crate::Inner;
@@ -52,6 +53,13 @@ impl Inner {
             history: History::begin(self.journal.clone(), row, version.instance_processes, passed),
             places: std::sync::Mutex::default(),
             confided: std::sync::OnceLock::new(),
+            loads: Loads {
+                control: Arc::downgrade(self),
+                project: project.id,
+                deployment: deployment.clone(),
+                scratch: super::limits::of(offer.kind, false).scratch_bytes,
+                lane: version.lane.clone(),
+            },
         });
         let instance = Running::new(id, version, offer.kind, code.revision, listener.clone());
         let epoch = instance.epoch;

@@ -169,7 +169,7 @@ impl Yard {
         let (id, name) = (RequestId::new(), self.ids.len());
         let heard = Arc::new(Mutex::new(Heard::default()));
         let (body, flags) = (Bytes::from(name.to_string()), u8::from(way == Way::Text));
-        let call = Call { flags, context: body.clone(), body };
+        let call = Call { flags, context: body.clone(), body, ..Call::default() };
         let job = Job { id, class, priority, call, waiter: Arc::new(Caller(heard.clone())) };
         let taken = match way {
             Way::Alone => self.lane.submit_alone(job),

@@ -179,6 +179,11 @@ fn the_page_on_variables_holds() {
 }
 
 #[test]
+fn the_page_on_files_holds() {
+    carry_out("docs/files.md");
+}
+
+#[test]
 fn commands_are_found_among_what_they_print() {
     assert_eq!(commands("$ a \\\n  b\nprinted\n$ c\n"), ["a \\\n  b", "c"]);
 }
