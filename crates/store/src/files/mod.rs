@@ -64,6 +64,7 @@ statements! {
     HAS_CONTAINER = "SELECT COUNT(*) FROM containers WHERE id = $1 AND NOT closed";
     INSERT = "INSERT INTO files (", File::COLUMNS, ") VALUES (", File::MARKS, ")";
     GET = "SELECT ", File::COLUMNS, " FROM files WHERE container_id = $1 AND name = $2";
+    REPLACE = "UPDATE files SET id = $1, ", File::ASSIGNMENTS, " WHERE id = $11";
     DELETE = "DELETE FROM files WHERE id = $1";
     PARTS = "SELECT ", Part::COLUMNS, " FROM file_parts WHERE file_id = $1 ORDER BY number";
     DELETE_PARTS = "DELETE FROM file_parts WHERE file_id = $1";
@@ -99,13 +100,17 @@ pub async fn parts(on: impl Source<'_>, id: FileId) -> Result<Vec<Part>> {
     on.all(PARTS, values![id]).await
 }
 
-/// Puts a file in the place of the one of its name, whose bytes become leftovers. Refused as taken when somebody else adds one of
-/// that name at the same time, and as missing when the container is gone.
+/// Puts a file in the place of the one of its name, whose bytes become leftovers. Refused as taken when somebody else adds the first
+/// one of that name at the same time, and as missing when the container is gone.
 pub async fn put(tx: &mut Tx, file: &File) -> Result<()> {
-    if let Some(old) = tx.locked(GET, values![file.container_id, file.name.as_str()]).await? {
-        remove(tx, &old).await?;
-    }
-    tx.run(INSERT, file.values()).await.map(drop)
+    let Some(old) = tx.locked::<File>(GET, values![file.container_id, file.name.as_str()]).await? else {
+        return tx.run(INSERT, file.values()).await.map(drop);
+    };
+    drop_bytes(tx, &old).await?;
+    // The row is changed rather than replaced, so that those who wait for it find it again.
+    let mut values = file.values();
+    values.extend(values![old.id]);
+    tx.run(REPLACE, values).await.map(drop)
 }
 
 /// Removes the file of a name; its bytes become leftovers. False when it is gone.
@@ -116,11 +121,15 @@ pub async fn delete(tx: &mut Tx, container: ContainerId, name: &str) -> Result<b
     }
 }
 
-async fn remove(tx: &mut Tx, file: &File) -> Result<bool> {
+async fn drop_bytes(tx: &mut Tx, file: &File) -> Result<()> {
     match &file.object_key {
-        Some(key) => leftovers::note(tx, Leftover::Object(key.clone())).await?,
-        None => drop_parts(tx, file.id).await?,
+        Some(key) => leftovers::note(tx, Leftover::Object(key.clone())).await,
+        None => drop_parts(tx, file.id).await,
     }
+}
+
+async fn remove(tx: &mut Tx, file: &File) -> Result<bool> {
+    drop_bytes(tx, file).await?;
     Ok(tx.run(DELETE, values![file.id]).await? == 1)
 }
 

@@ -64,7 +64,7 @@ fn what_is_refused_is_told() {
         (plain(), r#"["a", 1]"#, false),
         (plain(), "[]", false),
         (plain(), "", false),
-        (deployment(PayloadType::Structured, "file"), r#"{"x": "ubiops-file://default/a"}"#, false),
+        (deployment(PayloadType::Structured, "file"), r#"{"x": "default/a"}"#, false),
     ]
     .map(|(on, body, text)| flags(&on, body, text).unwrap_err());
     for sentence in &told {
