@@ -83,4 +83,31 @@ both! {
         let url = format!("{}/files/{ticket}", server.address().trim_end_matches("/v2.1"));
         assert_eq!(bucket.fetch(&url).await.fine().text(), "1");
     }
+
+    async fn addresses_outlive_the_change_of_a_key_while_the_old_one_is_known(server) {
+        let mut server = server;
+        let bucket = server.at("/projects/default/buckets/default");
+        let url = bucket.store("x", "1").await;
+        let path = server.data().join("key");
+        let old = std::fs::read_to_string(&path).unwrap();
+        let new = "5".repeat(64);
+        // The address that a server signed, as the next one on another port has it.
+        let moved = |server: &TestServer, url: &str| {
+            let (_, ticket) = url.split_once("/files/").unwrap();
+            format!("{}/files/{ticket}", server.address().trim_end_matches("/v2.1"))
+        };
+        assert!(server.stop().success());
+        std::fs::write(&path, format!("{new}\n{old}")).unwrap();
+        server.start_again(&[]).await;
+        let bucket = server.at("/projects/default/buckets/default");
+        assert_eq!(bucket.fetch(&moved(&server, &url)).await.fine().text(), "1");
+        let newer = bucket.download_url("x").await;
+
+        assert!(server.stop().success());
+        std::fs::write(&path, format!("{new}\n")).unwrap();
+        server.start_again(&[]).await;
+        let bucket = server.at("/projects/default/buckets/default");
+        assert_eq!(bucket.fetch(&moved(&server, &newer)).await.fine().text(), "1");
+        assert_eq!(bucket.fetch(&moved(&server, &url)).await.status, 403);
+    }
 }

@@ -42,9 +42,18 @@ pub(super) struct Carrier {
 /// Calls whose files are on their way.
 #[derive(Default)]
 struct Work {
-    under_way: HashMap<u64, AbortHandle>,
+    under_way: HashMap<u64, (Way, AbortHandle)>,
     /// Why the process is no more; told when nothing is under way.
     gone: Option<String>,
+}
+
+/// Which way files are carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// To the process.
+    In,
+    /// From the process, which needs not be there any more.
+    Out,
 }
 
 /// What the carriers of an instance have in common.
@@ -78,7 +87,7 @@ impl Carrier {
             return self.call(ticket, call, Vec::new());
         }
         let (carrier, call) = (self.clone(), call.clone());
-        self.begin(ticket, async move {
+        self.begin(ticket, Way::In, async move {
             carrier.lane.started(carrier.seat, ticket);
             match carrier.bring(&call.body).await {
                 Ok(files) => {
@@ -104,7 +113,7 @@ impl Carrier {
     /// Stores the files of an answer, and tells the lane of it then.
     pub(super) fn answered(self: &Arc<Self>, ticket: u64, body: Bytes, files: Vec<Arc<File>>) {
         let (carrier, requests) = (self.clone(), self.calls.requests(ticket));
-        self.begin(ticket, async move {
+        self.begin(ticket, Way::Out, async move {
             let outcome = match carrier.store(&requests, body, files).await {
                 Ok(body) => Outcome::Result(body),
                 Err(why) => failed(FailureKind::Output, told(why)),
@@ -114,11 +123,11 @@ impl Carrier {
     }
 
     /// Begins something that can be called off.
-    fn begin(self: &Arc<Self>, ticket: u64, work: impl Future<Output = ()> + Send + 'static) {
+    fn begin(self: &Arc<Self>, ticket: u64, way: Way, work: impl Future<Output = ()> + Send + 'static) {
         // Within the lock, so that it does not end before it is known.
         let mut known = self.work();
         let task = self.runtime.spawn(work);
-        known.under_way.insert(ticket, task.abort_handle());
+        known.under_way.insert(ticket, (way, task.abort_handle()));
     }
 
     /// Tells the lane how a call ended, unless it was called off.
@@ -137,15 +146,24 @@ impl Carrier {
 
     /// Calls a call off whose files are on their way; false when they are not.
     pub(super) fn cancel(&self, ticket: u64) -> bool {
-        let Some(task) = self.work().under_way.remove(&ticket) else { return false };
+        let Some((_, task)) = self.work().under_way.remove(&ticket) else { return false };
         task.abort();
         self.finish(ticket, failed(FailureKind::Cancelled, CANCELLED.into()));
         true
     }
 
-    /// The process is no more. An answer it gave counts all the same, once its files are stored.
+    /// The process is no more. An answer it gave counts all the same, once its files are stored; what was on its way to it is
+    /// let go of.
     pub(super) fn gone(&self, why: &str) {
-        self.work().gone = Some(why.to_owned());
+        let mut work = self.work();
+        work.gone = Some(why.to_owned());
+        work.under_way.retain(|_, (way, task)| {
+            if *way == Way::In {
+                task.abort();
+            }
+            *way == Way::Out
+        });
+        drop(work);
         self.tell_gone();
     }
 
