@@ -15,10 +15,17 @@ const MAX_TEXT: usize = 1024;
 
 const NO_FORM: &str = "The body must be a form of the type multipart/form-data, with its boundary";
 
-/// What a form holds: a file with its name, and texts by the names of their fields.
+/// A file of a form.
+pub(crate) struct Sent {
+    pub(crate) staged: Staged,
+    pub(crate) name: String,
+    pub(crate) content_type: Option<String>,
+}
+
+/// What a form holds: a file, and texts by the names of their fields.
 #[derive(Default)]
 pub(crate) struct Form {
-    pub(crate) file: Option<(Staged, String)>,
+    pub(crate) file: Option<Sent>,
     texts: Vec<(String, String)>,
 }
 
@@ -28,8 +35,8 @@ impl Form {
         self.texts.iter().rev().find(|(field, _)| field == name).map(|(_, text)| text.as_str())
     }
 
-    /// Reads a form of a file, which is called `unnamed` when it has no name, and of the texts `known`.
-    pub(crate) async fn read(app: &App, request: Request, unnamed: &str, known: &[&str]) -> Result<Self> {
+    /// Reads a form of a file of at most `limit` bytes, which is called `unnamed` when it has no name, and of the texts `known`.
+    pub(crate) async fn read(app: &App, request: Request, unnamed: &str, known: &[&str], limit: u64) -> Result<Self> {
         let mut form = Self::default();
         let kind = request.headers().get(CONTENT_TYPE);
         if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/")) {
@@ -41,8 +48,8 @@ impl Form {
         while let Some(part) = parts.next_field().await.map_err(broken)? {
             let name = part.name().unwrap_or_default().to_owned();
             match name.as_str() {
-                "file" if form.file.is_some() => return Err(invalid("The form has two files; one revision takes one")),
-                "file" => form.file = Some(stage(app, part, unnamed).await?),
+                "file" if form.file.is_some() => return Err(invalid("The form has two files; only one is taken")),
+                "file" => form.file = Some(stage(app, part, unnamed, limit).await?),
                 name if known.contains(&name) => {
                     let text = text(part, name).await?;
                     form.texts.extend(text.map(|text| (name.to_owned(), text)));
@@ -66,13 +73,14 @@ fn broken(cause: axum::extract::multipart::MultipartError) -> Refusal {
 }
 
 /// Writes a file to disk as it comes; nothing of it stays when that fails or is refused later.
-async fn stage(app: &App, mut part: Field<'_>, unnamed: &str) -> Result<(Staged, String)> {
+async fn stage(app: &App, mut part: Field<'_>, unnamed: &str, limit: u64) -> Result<Sent> {
     let name = part.file_name().unwrap_or(unnamed).chars().take(MAX_TEXT).collect();
-    let mut staging = app.control().objects().stage(app.settings().max_package);
+    let content_type = part.content_type().filter(|kind| kind.len() <= MAX_TEXT).map(str::to_owned);
+    let mut staging = app.control().objects().stage(limit);
     while let Some(bytes) = part.chunk().await.map_err(broken)? {
         staging.write(bytes).await?;
     }
-    Ok((staging.finish().await?, name))
+    Ok(Sent { staged: staging.finish().await?, name, content_type })
 }
 
 /// A short text. Some clients write `None` for what they do not want to say.

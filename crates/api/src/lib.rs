@@ -7,6 +7,7 @@ pub mod access;
 mod answer;
 mod audit;
 mod base;
+mod blobs;
 mod buckets;
 mod builds;
 mod deployments;
@@ -104,6 +105,7 @@ fn operations() -> Operations {
     requests::add(&mut all);
     buckets::add(&mut all);
     files::add(&mut all);
+    blobs::add(&mut all);
     logs::add(&mut all);
     audit::add(&mut all);
     all

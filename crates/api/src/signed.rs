@@ -52,11 +52,17 @@ fn with_rates(answer: Result<Response>) -> Response {
 async fn try_read(app: &App, ticket: &str, headers: &HeaderMap) -> Result<Response> {
     let files = app.control().files();
     let opened = files.fetch(&files.check(ticket)?).await?;
+    let name = opened.file.name.clone();
+    Ok(answer(opened, &name, headers))
+}
+
+/// Sends a file under a name, or the range of it that is asked for.
+pub(crate) fn answer(opened: Opened, name: &str, headers: &HeaderMap) -> Response {
     let (etag, size) = (quoted(&opened.file.etag), opened.size());
     let mut answer = match conditions::asked(headers, &etag, size) {
-        Asked::Whole => sent(opened, 0..size),
+        Asked::Whole => sent(opened, name, 0..size),
         Asked::Part(range) => {
-            let mut answer = sent(opened, range.clone());
+            let mut answer = sent(opened, name, range.clone());
             *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
             let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
             answer.headers_mut().insert(CONTENT_RANGE, text(&content_range));
@@ -71,14 +77,14 @@ async fn try_read(app: &App, ticket: &str, headers: &HeaderMap) -> Result<Respon
     };
     answer.headers_mut().insert(ETAG, text(&etag));
     answer.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    Ok(answer)
+    answer
 }
 
 /// The bytes of a range, with what there is to say of them.
-fn sent(opened: Opened, range: std::ops::Range<u64>) -> Response {
+fn sent(opened: Opened, name: &str, range: std::ops::Range<u64>) -> Response {
     let file = &opened.file;
-    let kind = file.content_type.clone().unwrap_or_else(|| usual_type(&file.name));
-    let last = file.name.rsplit('/').next().unwrap_or_default();
+    let kind = file.content_type.clone().unwrap_or_else(|| usual_type(name));
+    let last = name.rsplit('/').next().unwrap_or_default();
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, text(&kind));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));

@@ -5,6 +5,7 @@
 
 pub mod access;
 mod audit;
+mod blobs;
 mod buckets;
 pub mod catalogue;
 mod deployments;
@@ -38,6 +39,7 @@ use modelyard_store::{LogStore, Store, Tx};
 use modelyard_types::{Error, OrganizationId, ProjectId, Result};
 use tokio::sync::Notify;
 
+pub use blobs::NewBlob;
 pub use buckets::{Entry, Listed, Storage};
 use catalogue::Catalogue;
 pub use environments::{Usage, expired};

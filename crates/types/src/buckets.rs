@@ -15,7 +15,7 @@ pub const DEFAULT: &str = "default";
 /// A week: the time to live of files is a multiple of it.
 pub const TTL_STEP: i64 = 604_800;
 /// The longest time to live: a hundred years of weeks.
-const MAX_TTL: i64 = TTL_STEP * 5_200;
+pub(crate) const MAX_TTL: i64 = TTL_STEP * 5_200;
 
 /// Who keeps the files of a bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

@@ -108,6 +108,8 @@ ids! {
     ContainerId,
     /// A file as it was written once; overwritten it is another.
     FileId,
+    /// A blob.
+    BlobId,
     /// An address that was signed.
     TicketId,
     /// A log line.

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod batching;
+pub mod blobs;
 pub mod buckets;
 pub mod deployments;
 pub mod environments;

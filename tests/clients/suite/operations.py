@@ -78,6 +78,9 @@ FILES = (
     "files_start_multipart_upload",
     "files_complete_multipart_upload",
 )
+BLOBS = ("blobs_list", "blobs_create", "blobs_get", "blobs_update", "blobs_delete")
+# The first release that cannot read answers about blobs.
+NO_BLOBS = (4, 6)
 # The first release that shows environments by tags.
 TAGS = (4, 13)
 VARIABLES = tuple(
@@ -89,5 +92,6 @@ VARIABLES = tuple(
 
 def left_out() -> typing.List[str]:
     """Those that this release has and no test used."""
-    wanted = REQUESTS + INSTANCES + VARIABLES + FILES + (ENVIRONMENTS if RELEASE < TAGS else ())
+    wanted = REQUESTS + INSTANCES + VARIABLES + FILES
+    wanted += (ENVIRONMENTS if RELEASE < TAGS else ()) + (BLOBS if RELEASE < NO_BLOBS else ())
     return [name for name in wanted if hasattr(ubiops.CoreApi, name) and name not in Watched.used]

@@ -193,3 +193,46 @@ class Folders(FilesCase):
             got = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
             self.assertEqual(got, wanted)
             self.assertEqual([one.name for one in pathlib.Path(target).iterdir()], ["all"])
+
+
+class Fields(FilesCase):
+    TWO = """
+    import os
+
+    class Deployment:
+        def request(self, data):
+            with open(data["photo"]) as file:
+                text = file.read()
+            for name, content in (("upper.txt", text.upper()), ("twice.txt", text * 2)):
+                with open(name, "w") as out:
+                    out.write(content)
+            return {"upper": "upper.txt", "twice": {"file": os.path.abspath("twice.txt"), "bucket_file": "own/twice.txt"}}
+    """
+
+    @classmethod
+    def prepare(cls) -> None:
+        if RELEASE >= (4, 13):
+            return
+        field = {"data_type": "file"}
+        data = ubiops.DeploymentCreate(
+            name="d",
+            input_type="structured",
+            output_type="structured",
+            input_fields=[dict(field, name="photo")],
+            output_fields=[dict(field, name="upper"), dict(field, name="twice")],
+        )
+        cls.api.deployments_create(project_name=cls.project, data=data)
+        cls.running("d", cls.TWO)
+
+    def test_code_reads_a_file_and_writes_two(self) -> None:
+        if RELEASE >= (4, 13):
+            return
+        uri = self.send("in/ü 1.txt", b"hello")
+        answer = self.api.deployment_requests_create(self.project, "d", {"photo": uri})
+        self.assertIs(answer.success, True, answer)
+        upper = f"ubiops-file://default/deployment_requests/{answer.id}/output/upper.txt"
+        self.assertEqual(answer.result, {"upper": upper, "twice": "ubiops-file://default/own/twice.txt"})
+        self.assertEqual(self.fetch(None, file_uri=answer.result["upper"]), b"HELLO")
+        self.assertEqual(self.fetch(None, file_uri=answer.result["twice"]), b"hellohello")
+        missing = {"photo": "ubiops-file://default/missing"}
+        self.assertIn("was not found", self.refused(400, self.api.deployment_requests_create, self.project, "d", missing))

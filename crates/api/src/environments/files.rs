@@ -15,7 +15,7 @@ use crate::App;
 use crate::access::InProject;
 use crate::answer::Created;
 use crate::error::{Result, invalid};
-use crate::form::Form;
+use crate::form::{Form, Sent};
 use crate::json::Json;
 use crate::path::PathValues;
 
@@ -41,10 +41,11 @@ pub(super) async fn environment_revisions_file_upload(
     request: Request,
 ) -> Result<Created<EnvironmentRevisionCreate>> {
     let environment = find(&app, &on, &path).await?;
-    let mut form = Form::read(&app, request, "requirements.txt", &["source_environment"]).await?;
+    let known = ["source_environment"];
+    let mut form = Form::read(&app, request, "requirements.txt", &known, app.settings().max_package).await?;
     let (control, project) = (app.control(), on.project.id);
     let build = match (form.file.take(), form.text("source_environment")) {
-        (Some((staged, name)), None) => {
+        (Some(Sent { staged, name, .. }), None) => {
             control.upload_environment_file(&on.actor, project, environment.id, staged, &name).await?
         }
         (None, Some(source)) => control.copy_environment_file(&on.actor, project, environment.id, source).await?,

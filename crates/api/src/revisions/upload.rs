@@ -9,7 +9,7 @@ use crate::App;
 use crate::access::OnVersion;
 use crate::answer::Created;
 use crate::error::{Result, invalid};
-use crate::form::Form;
+use crate::form::{Form, Sent};
 
 /// The form of an upload, in the document.
 #[derive(utoipa::ToSchema)]
@@ -34,7 +34,7 @@ pub(super) async fn revisions_file_upload(
     request: Request,
 ) -> Result<Created<RevisionCreate>> {
     let known = ["source_deployment", "source_version", "template_deployment_id"];
-    let form = Form::read(&app, request, "deployment.zip", &known).await?;
+    let form = Form::read(&app, request, "deployment.zip", &known, app.settings().max_package).await?;
     let revision = make(&app, &on, form).await?;
     Ok(Created(RevisionCreate { success: true, revision: revision.id, build: revision.id }))
 }
@@ -48,7 +48,7 @@ async fn make(app: &App, on: &OnVersion<can::RevisionsCreate>, form: Form) -> Re
     let (from, of) = (text("source_deployment"), text("source_version"));
     let (project, deployment, version) = (on.project.id, on.deployment.id, on.version.id);
     match (form.file, from, of) {
-        (Some((staged, name)), None, None) => {
+        (Some(Sent { staged, name, .. }), None, None) => {
             Ok(control.upload_revision(&on.actor, project, deployment, version, staged, &name).await?)
         }
         (None, Some(from), Some(of)) => {

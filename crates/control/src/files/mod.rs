@@ -52,6 +52,17 @@ pub struct About {
     pub expires_at: Option<Timestamp>,
 }
 
+/// On what terms a file is written.
+#[derive(Clone, Copy)]
+enum Terms<'a> {
+    /// In any case.
+    Always,
+    /// If this ticket has written nothing else.
+    Once(&'a Grant),
+    /// If it has a file to replace.
+    Instead,
+}
+
 /// A file that is open for reading: whole, whatever becomes of its name.
 pub struct Opened {
     /// The file.
@@ -116,14 +127,19 @@ impl Files {
     pub async fn receive(&self, grant: &Grant, staged: Staged, about: About) -> Result<String> {
         match grant.action {
             Action::Get => Err(Error::Unsigned("This address is for reading, not for writing".into())),
-            Action::Put => Ok(self.keep(grant.container, &grant.name, staged, about, Some(grant)).await?.etag),
+            Action::Put => Ok(self.keep(grant.container, &grant.name, staged, about, Terms::Once(grant)).await?.etag),
             Action::PutPart { upload, number } => self.keep_part(upload, number, staged).await,
         }
     }
 
     /// Writes a file.
     pub async fn put(&self, container: ContainerId, name: &FileName, staged: Staged, about: About) -> Result<File> {
-        self.keep(container, name, staged, about, None).await
+        self.keep(container, name, staged, about, Terms::Always).await
+    }
+
+    /// Writes a file in the place of the one of its name, if there is one.
+    pub async fn replace(&self, container: ContainerId, name: &FileName, staged: Staged, about: About) -> Result<File> {
+        self.keep(container, name, staged, about, Terms::Instead).await
     }
 
     async fn keep(
@@ -132,7 +148,7 @@ impl Files {
         name: &FileName,
         staged: Staged,
         about: About,
-        grant: Option<&Grant>,
+        terms: Terms<'_>,
     ) -> Result<File> {
         let (size, etag) = (size_of(&staged)?, etag_of(&staged));
         let key = self.objects.keep_file(staged).await?;
@@ -148,7 +164,7 @@ impl Files {
             created_at: Timestamp::now(),
             expires_at: about.expires_at,
         };
-        let written = self.write(&file, grant).await;
+        let written = self.write(&file, terms).await;
         if !matches!(written, Ok(true)) {
             // Its row may be there after all, when the answer of the database was lost.
             if !files::is_kept(&self.store, &key).await? {
@@ -161,17 +177,20 @@ impl Files {
     }
 
     /// Writes the row of a file; false when its ticket has written the same before.
-    async fn write(&self, file: &File, grant: Option<&Grant>) -> Result<bool> {
+    async fn write(&self, file: &File, terms: Terms<'_>) -> Result<bool> {
         let mut tries = 0;
         loop {
             let mut tx = self.store.begin().await?;
-            if let Some(grant) = grant
+            if let Terms::Once(grant) = terms
                 && let Some(etag) = files::spend(&mut tx, grant.id, &file.etag, grant.expires_at).await?
             {
                 return if etag == file.etag { Ok(false) } else { Err(used_up()) };
             }
             if !files::has_container(&mut tx, file.container_id).await? {
                 return Err(Error::NotFound(Kind::Bucket));
+            }
+            if matches!(terms, Terms::Instead) && files::get(&mut tx, file.container_id, &file.name).await?.is_none() {
+                return Err(Error::NotFound(Kind::File));
             }
             match files::put(&mut tx, file).await {
                 // Somebody else wrote the first file of this name meanwhile: now there is one to replace.

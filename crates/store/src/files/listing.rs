@@ -13,6 +13,7 @@ statements! {
     FROM = "SELECT ", File::COLUMNS, " FROM files WHERE container_id = $1 AND name >= $2 ORDER BY name LIMIT $3";
     FROM_TO = "SELECT ", File::COLUMNS, " FROM files
         WHERE container_id = $1 AND name >= $2 AND name < $4 ORDER BY name LIMIT $3";
+    BEFORE = "SELECT ", File::COLUMNS, " FROM files WHERE container_id = $1 AND name < $2 ORDER BY name DESC LIMIT $3";
 }
 
 /// What to list.
@@ -74,6 +75,11 @@ pub async fn list(store: &Store, container: ContainerId, wanted: &Wanted<'_>) ->
             return Ok(page);
         }
     }
+}
+
+/// The last files before a name, backwards.
+pub async fn before(on: impl Source<'_>, container: ContainerId, name: &str, limit: i64) -> Result<Vec<File>> {
+    on.all(BEFORE, values![container, name, limit]).await
 }
 
 async fn between(on: &Store, container: ContainerId, from: &str, end: Option<&str>, limit: usize) -> Result<Vec<File>> {
