@@ -22,7 +22,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Measure ours beside the floor: `direct`, `cold-start`, `batching`, `big`, `queue`, `stream` or `idle`.
+    /// Measure ours beside the floor: `direct`, `cold-start`, `batching`, `big`, `queue`, `stream`, `files` or `idle`.
     Bench {
         /// Which benchmark.
         name: String,

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::bench;
 use super::place::{self, cargo};
 
 /// Tests to repeat.
@@ -41,8 +42,9 @@ const ALL: [Soak; 5] = [
     },
 ];
 
-/// The run that measures instead of repeating tests.
+/// The runs that measure instead of repeating tests.
 const LISTS: &str = "lists";
+const FILES: &str = "files";
 
 /// Options of `cargo xtask soak`.
 #[derive(clap::Args)]
@@ -56,6 +58,9 @@ pub struct Options {
     /// `lists`: which databases to fill: sqlite, postgresql or both.
     #[arg(long, default_value = "both")]
     database: String,
+    /// `files`: how many MiB the file has.
+    #[arg(long, default_value_t = 5 * 1024)]
+    size: u64,
     /// `lists`: print one JSON document instead of tables.
     #[arg(long)]
     json: bool,
@@ -70,13 +75,18 @@ pub fn run(name: Option<&str>, options: &Options) -> Result<(), String> {
         }
         println!("\nAnd by `cargo xtask soak {LISTS} [--requests N] [--database sqlite|postgresql|both] [--json]`:\n");
         println!("  {LISTS:<10} how long lists take in a database with ten million requests");
+        println!("\nAnd by `cargo xtask soak {FILES} [--size MIB]`:\n");
+        println!("  {FILES:<10} a very large file up and down, and the memory of the server meanwhile");
         return Ok(());
     };
     if name == LISTS {
         return lists(options);
     }
+    if name == FILES {
+        return bench::soak_files(options.size);
+    }
     let Some(soak) = ALL.iter().find(|soak| soak.name == name) else {
-        let names: Vec<_> = ALL.iter().map(|soak| soak.name).chain([LISTS]).collect();
+        let names: Vec<_> = ALL.iter().map(|soak| soak.name).chain([LISTS, FILES]).collect();
         return Err(format!("there is no long run '{name}'; there are: {}", names.join(", ")));
     };
     repeat(soak, options.minutes)

@@ -10,6 +10,7 @@ pub mod package;
 mod reply;
 mod rows;
 mod server;
+mod small_disk;
 pub mod web;
 
 pub use insta::assert_snapshot;

@@ -67,6 +67,15 @@ impl TestServer {
         self.introduce().await;
     }
 
+    /// Starts again on the same folder, by a command that was changed before.
+    pub(super) async fn start_as(&mut self, change: impl FnOnce(&mut Command)) {
+        self.starts += 1;
+        let mut command = command(self.folder.path(), self.database.as_ref(), &[], self.starts);
+        change(&mut command);
+        self.process = command.spawn().expect("the server was built");
+        self.introduce().await;
+    }
+
     /// Starts again to die somewhere, maybe before it listens; says whether it came to that.
     pub(super) async fn start_with_crash(&mut self, crash_at: &str) -> bool {
         self.starts += 1;
@@ -117,6 +126,11 @@ impl TestServer {
             std::thread::yield_now();
         }
         self.crash();
+    }
+
+    /// The process id.
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Sends a signal.

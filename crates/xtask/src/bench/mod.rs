@@ -12,6 +12,7 @@ mod cold_start;
 mod direct;
 mod environments;
 mod figures;
+mod files;
 mod floor;
 mod http;
 mod idle;
@@ -27,6 +28,7 @@ mod report;
 mod stream;
 mod work;
 
+pub use files::soak as soak_files;
 pub use options::Options;
 
 /// Why a benchmark could not be carried out: a sentence for the person who started it.
@@ -48,9 +50,10 @@ pub fn run(name: &str, options: &Options) -> Result<()> {
         "big" => big::run,
         "queue" => queue::run,
         "stream" => stream::run,
+        "files" => files::run,
         "idle" => idle::run,
         _ => {
-            let all = "direct, cold-start, env-cold, env-warm, batching, big, queue, stream, idle";
+            let all = "direct, cold-start, env-cold, env-warm, batching, big, queue, stream, files, idle";
             return Err(format!("there is no benchmark '{name}'; there are: {all}"));
         }
     };

@@ -46,6 +46,16 @@ pub struct Options {
 }
 
 impl Options {
+    /// Those of a run that nothing was chosen for.
+    pub fn usual() -> Self {
+        #[derive(clap::Parser)]
+        struct Usual {
+            #[command(flatten)]
+            options: Options,
+        }
+        <Usual as clap::Parser>::parse_from(["bench"]).options
+    }
+
     /// Seconds of load in one cell.
     pub fn seconds(&self) -> f64 {
         let default = if self.quick { 1.0 } else { 3.0 };
