@@ -189,7 +189,7 @@ impl Files {
             if !files::has_container(&mut tx, file.container_id).await? {
                 return Err(Error::NotFound(Kind::Bucket));
             }
-            if matches!(terms, Terms::Instead) && files::get(&mut tx, file.container_id, &file.name).await?.is_none() {
+            if matches!(terms, Terms::Instead) && files::lock(&mut tx, file.container_id, &file.name).await?.is_none() {
                 return Err(Error::NotFound(Kind::File));
             }
             match files::put(&mut tx, file).await {

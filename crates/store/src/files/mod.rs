@@ -95,6 +95,11 @@ pub async fn get(on: impl Source<'_>, container: ContainerId, name: &str) -> Res
     on.first(GET, values![container, name]).await
 }
 
+/// The file of a name, kept from other changes until the transaction has ended.
+pub async fn lock(tx: &mut Tx, container: ContainerId, name: &str) -> Result<Option<File>> {
+    tx.locked(GET, values![container, name]).await
+}
+
 /// The parts of a file that has no object of its own, or of an upload.
 pub async fn parts(on: impl Source<'_>, id: FileId) -> Result<Vec<Part>> {
     on.all(PARTS, values![id]).await
