@@ -15,12 +15,15 @@ use futures_util::{Stream, TryStreamExt};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use crate::held::{counted, is_much};
 use crate::{ObjectError, Objects, Staged};
 
 /// The folder of all kept files.
 const AREA: &str = "files";
 /// How many bytes are read at a time; two pieces are in memory.
 const PIECE: u64 = 512 << 10;
+/// How many are when much is in memory already.
+const SMALL_PIECE: u64 = 32 << 10;
 
 impl Objects {
     /// Keeps a whole upload; durable when this returns.
@@ -120,12 +123,13 @@ impl Reading {
             }
         }
         let Some((file, range)) = &mut self.present else { return };
-        let (file, at, length) = (file.clone(), range.start, PIECE.min(range.end - range.start));
+        let most = if is_much() { SMALL_PIECE } else { PIECE };
+        let (file, at, length) = (file.clone(), range.start, most.min(range.end - range.start));
         range.start += length;
         self.ahead = Some(tokio::task::spawn_blocking(move || {
             let mut piece = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
             file.read_exact_at(&mut piece, at)?;
-            Ok(Bytes::from(piece))
+            Ok(counted(piece))
         }));
     }
 }

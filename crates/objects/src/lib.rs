@@ -3,6 +3,7 @@
 //! Keys are opaque ids, never names that users chose. What is uploaded is staged first: written to a temporary file
 //! with a hash on the way, and visible as an object only by one rename. A broken upload leaves nothing.
 
+mod held;
 mod kept;
 mod owned;
 pub mod remote;

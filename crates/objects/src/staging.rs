@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::ObjectError;
+use crate::held::{Held, is_much};
 
 /// How many bytes are written at a time.
 const BATCH: usize = 1 << 20;
@@ -27,6 +28,7 @@ pub struct Staging {
     writing: Option<JoinHandle<io::Result<Writer>>>,
     batch: Vec<Bytes>,
     batched: usize,
+    held: Held,
     size: u64,
     limit: u64,
 }
@@ -64,7 +66,15 @@ impl Staging {
     pub(crate) fn begin(folder: &Path, limit: u64) -> Self {
         let path = folder.join(Uuid::new_v4().simple().to_string());
         let writer = Writer { left: Leftover(Some(path)), file: None, hash: Sha256::new() };
-        Self { writer: Some(writer), writing: None, batch: Vec::new(), batched: 0, size: 0, limit }
+        Self {
+            writer: Some(writer),
+            writing: None,
+            batch: Vec::new(),
+            batched: 0,
+            held: Held::default(),
+            size: 0,
+            limit,
+        }
     }
 
     /// Adds bytes; refuses those past the limit. Waits while the disk is behind.
@@ -77,8 +87,9 @@ impl Staging {
             return Ok(());
         }
         self.batched += bytes.len();
+        self.held.add(bytes.len());
         self.batch.push(bytes);
-        if self.batched >= BATCH || self.batch.len() >= PIECES {
+        if self.batched >= BATCH || self.batch.len() >= PIECES || is_much() {
             self.write_batch().await?;
         }
         Ok(())
@@ -115,10 +126,11 @@ impl Staging {
 
     async fn write_batch(&mut self) -> Result<(), ObjectError> {
         let mut writer = self.writer().await?;
-        let batch = std::mem::take(&mut self.batch);
+        let (batch, held) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.held));
         self.batched = 0;
         self.writing = Some(tokio::task::spawn_blocking(move || {
             writer.write(&batch)?;
+            drop(held);
             Ok(writer)
         }));
         Ok(())
