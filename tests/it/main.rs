@@ -28,6 +28,7 @@ mod network;
 mod organizations;
 mod priority;
 mod projects;
+mod providers;
 mod r;
 mod requests;
 mod retention;

@@ -40,6 +40,7 @@ use modelyard_types::{Error, OrganizationId, ProjectId, Result};
 use tokio::sync::Notify;
 
 pub use blobs::NewBlob;
+use buckets::Providers;
 pub use buckets::{Entry, Listed, Storage};
 use catalogue::Catalogue;
 pub use environments::{Usage, expired};
@@ -74,6 +75,7 @@ pub(crate) struct Inner {
     pub(crate) logs: LogStore,
     pub(crate) objects: Objects,
     pub(crate) files: Files,
+    pub(crate) providers: Providers,
     pub(crate) catalogue: Catalogue,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) live: Live,
@@ -138,6 +140,7 @@ impl Control {
         std::fs::create_dir_all(&settings.packages)
             .map_err(|cause| Error::internal("making the folder of packages", cause))?;
         variables::take_up_keys(&store, &settings.keys).await?;
+        buckets::take_up_keys(&store, &settings.keys).await?;
         buckets::ensure_defaults(&store).await?;
         environments::reconcile_base(&store, &settings.interpreters).await?;
         loops::take_over(&store, settings.life).await?;
@@ -145,6 +148,7 @@ impl Control {
         let lanes = Arc::new(Lanes::new(nudges.scaling.clone(), settings.begin_limit));
         let catalogue = Catalogue::open(store.clone(), lanes.clone()).await?;
         let room = Room::new(settings.request_memory);
+        let providers = Providers::new(&settings)?;
         let signer = settings.keys.signer();
         let files =
             Files::new(store.clone(), objects.clone(), signer, settings.file_size_limit, nudges.cleaning.clone());
@@ -154,6 +158,7 @@ impl Control {
             logs,
             objects,
             files,
+            providers,
             catalogue,
             lanes,
             live: Live::default(),

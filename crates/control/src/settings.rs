@@ -52,6 +52,14 @@ pub struct Settings {
     pub request_memory: u64,
     /// The largest file that is kept, in bytes.
     pub file_size_limit: u64,
+    /// Which addresses are dialled for buckets at providers.
+    pub bucket_reach: modelyard_objects::remote::Reach,
+    /// Where Google Cloud Storage is, if not at Google's own address.
+    pub google_storage_url: Option<String>,
+    /// The folder of copies of files at providers.
+    pub file_cache: PathBuf,
+    /// The most that those copies may take, in bytes.
+    pub file_cache_size: u64,
     /// How many builds run at once.
     pub builds_at_once: usize,
     /// How long a process may take to become ready.

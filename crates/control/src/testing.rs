@@ -171,6 +171,10 @@ async fn live(folder: &TempDir, server: ServerId, store: Store, objects: Objects
     let logs = LogStore::open(logs.to_str().unwrap()).await.unwrap();
     let settings = Settings {
         file_size_limit: 1 << 30,
+        bucket_reach: modelyard_objects::remote::Reach::allowing(vec![([127, 0, 0, 0].into(), 8)]),
+        google_storage_url: None,
+        file_cache: folder.path().join("file-cache"),
+        file_cache_size: 1 << 20,
         life,
         keys: crate::secrets::Keyring::new([&[7; 32]]),
         api_url: "http://127.0.0.1:8080/v2.1".into(),

@@ -3,6 +3,7 @@
 //! Keys are opaque ids, never names that users chose. What is uploaded is staged first: written to a temporary file
 //! with a hash on the way, and visible as an object only by one rename. A broken upload leaves nothing.
 
+mod cache;
 mod held;
 mod kept;
 mod owned;
@@ -19,6 +20,7 @@ use object_store::path::Path as Location;
 use object_store::{ObjectStore, ObjectStoreExt};
 use uuid::Uuid;
 
+pub use cache::Cache;
 pub use kept::read_ranges;
 pub use owned::Owned;
 pub use staging::{Staged, Staging};

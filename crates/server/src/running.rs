@@ -102,6 +102,10 @@ pub async fn start(settings: Settings) -> Result<Running> {
         stop_grace: settings.stop_grace.0,
         environment_file_retention: settings.environment_file_retention.0,
         file_size_limit: settings.file_size_limit.0,
+        bucket_reach: modelyard_objects::remote::Reach::allowing(settings.bucket_networks.0.clone()),
+        google_storage_url: settings.google_storage_url.clone().map(|url| url.0),
+        file_cache: folder.file_cache(),
+        file_cache_size: settings.file_cache_size.0,
         log_retention: settings.log_retention.0,
     };
     let control = take_up_work(told, &settings, &folder, &store).await?;

@@ -1,16 +1,22 @@
 //! The rules of buckets.
 
+mod credentials;
+mod provided;
+mod providers;
 mod storage;
 
 use modelyard_store::{Bucket, Refusal, Store, Tx, buckets};
 use modelyard_types::audit::AuditAction;
-use modelyard_types::buckets::{BucketCreate, BucketUpdate, DEFAULT, Provider, Settings, TTL_STEP};
+use modelyard_types::buckets::{BucketCreate, BucketUpdate, DEFAULT, Settings, TTL_STEP};
 use modelyard_types::{BucketId, Error, Kind, ProjectId, Result, Timestamp};
 
 use crate::Control;
 use crate::access::Actor;
 use crate::audit::{self, Changes, Place};
+use providers::Checked;
 
+pub(crate) use credentials::take_up_keys;
+pub(crate) use providers::Providers;
 pub use storage::{Entry, Listed, Storage};
 
 /// The kind of object in audit events.
@@ -31,21 +37,23 @@ pub(crate) async fn ensure_defaults(store: &Store) -> Result<()> {
 }
 
 impl Control {
-    /// Creates a bucket. Credentials for a provider are tried first.
+    /// Creates a bucket. What it is told of a provider is tried first.
     pub async fn create_bucket(&self, by: &Actor, project: ProjectId, new: BucketCreate) -> Result<Bucket> {
         let provider = new.provider.unwrap_or_default();
         let id = BucketId::new();
         let now = Timestamp::now();
-        refuse_settings(provider, new.credentials.as_ref(), new.configuration.as_ref())?;
+        let checked = self.check_provider(provider, new.credentials, new.configuration).await?;
+        let sealed = checked.credentials.map(|it| credentials::seal(&self.0.settings.keys, id, &it)).transpose()?;
+        let (sealed, key_id) = sealed.map(|sealed| (sealed.bytes, sealed.key_id)).unzip();
         let usual = (!provider.is_external()).then_some(TTL_STEP);
         let bucket = Bucket {
             id,
             project_id: project,
             name: new.name,
             provider,
-            configuration: Settings::new(),
-            sealed: None,
-            key_id: None,
+            configuration: checked.configuration,
+            sealed,
+            key_id,
             description: new.description.unwrap_or_default(),
             labels: new.labels.unwrap_or_default(),
             ttl: new.ttl.or_clear(usual),
@@ -64,7 +72,7 @@ impl Control {
         Ok(bucket)
     }
 
-    /// Changes a bucket; its name and its provider stay.
+    /// Changes a bucket; its name and its provider stay. What it is newly told of the provider is tried first.
     pub async fn update_bucket(
         &self,
         by: &Actor,
@@ -72,10 +80,18 @@ impl Control {
         id: BucketId,
         change: BucketUpdate,
     ) -> Result<Bucket> {
+        let seen = buckets::get(self.store(), id).await?.ok_or(Error::NotFound(Kind::Bucket))?;
+        let checked = self.check_change(&seen, change.credentials.value(), change.configuration.value()).await?;
         let mut tx = self.store().begin().await?;
         let old = lock_bucket(&mut tx, project, id).await?;
-        refuse_settings(old.provider, change.credentials.value(), change.configuration.value())?;
         let mut new = old.clone();
+        let mut changes = Changes::default();
+        if let Some(checked) = checked {
+            if old.updated_at != seen.updated_at {
+                return Err(Error::conflict("The bucket was changed by somebody else meanwhile; try again"));
+            }
+            self.set_provider(&mut new, checked, &mut changes)?;
+        }
         if change.description.is_sent() {
             new.description = change.description.or_clear(None).unwrap_or_default();
         }
@@ -83,7 +99,6 @@ impl Control {
             new.labels = change.labels.or_clear(None).unwrap_or_default();
         }
         new.ttl = change.ttl.or_clear(new.ttl);
-        let mut changes = Changes::default();
         changes.note("description", &old.description, &new.description);
         changes.note_json("labels", &old.labels, &new.labels);
         changes.note_json("ttl", &old.ttl, &new.ttl);
@@ -97,6 +112,21 @@ impl Control {
         audit::record(&mut tx, by, Place::project(project), AuditAction::Update, subject, event).await?;
         self.commit(tx, Some(project)).await?;
         Ok(new)
+    }
+
+    /// Takes what was found to be good. Credentials are named in the event, and no more.
+    fn set_provider(&self, bucket: &mut Bucket, checked: Checked, changes: &mut Changes) -> Result<()> {
+        let keys = &self.0.settings.keys;
+        changes.note_json("configuration", &bucket.configuration, &checked.configuration);
+        bucket.configuration = checked.configuration;
+        if let Some(credentials) = checked.credentials
+            && credentials::open(keys, bucket)? != credentials
+        {
+            let sealed = credentials::seal(keys, bucket.id, &credentials)?;
+            (bucket.sealed, bucket.key_id) = (Some(sealed.bytes), Some(sealed.key_id));
+            changes.name("credentials");
+        }
+        Ok(())
     }
 
     /// Deletes a bucket. Its files go with it if the installation keeps them; what a provider keeps stays there.
@@ -122,10 +152,7 @@ async fn lock_bucket(tx: &mut Tx, project: ProjectId, id: BucketId) -> Result<Bu
 }
 
 /// The installation needs to be told nothing of its own buckets.
-fn refuse_settings(provider: Provider, credentials: Option<&Settings>, configuration: Option<&Settings>) -> Result<()> {
-    if provider.is_external() {
-        return Err(Error::Invalid(format!("provider: {} is not offered yet", provider.as_str())));
-    }
+fn refuse_settings(credentials: Option<&Settings>, configuration: Option<&Settings>) -> Result<()> {
     for (what, given) in [("credentials", credentials), ("configuration", configuration)] {
         if let Some(name) = given.and_then(|given| given.keys().next()) {
             return Err(Error::Invalid(format!(

@@ -7,6 +7,7 @@ use modelyard_store::files::listing::Page;
 use modelyard_types::files::{FileName, UploadedPart};
 use modelyard_types::{ContainerId, Error, Result, Timestamp};
 
+use super::provided::Provided;
 use crate::Control;
 use crate::catalogue::BucketSnapshot;
 use crate::files::{About, Action};
@@ -15,6 +16,8 @@ use crate::files::{About, Action};
 pub enum Storage {
     /// The installation keeps them.
     Kept(ContainerId),
+    /// A provider keeps them.
+    Provided(Provided),
 }
 
 /// A file, as lists show it.
@@ -44,7 +47,7 @@ impl Control {
     pub async fn storage(&self, bucket: BucketSnapshot) -> Result<Storage> {
         match bucket.container() {
             Some(container) => Ok(Storage::Kept(container)),
-            None => Err(Error::Invalid(format!("{} is not offered yet", bucket.provider.as_str()))),
+            None => self.0.provided(bucket).await.map(Storage::Provided),
         }
     }
 
@@ -52,6 +55,7 @@ impl Control {
     pub async fn upload_url(&self, on: &Storage, name: &FileName, base: &str) -> Result<String> {
         match on {
             Storage::Kept(container) => Ok(address(base, &self.files().sign(Action::Put, *container, name)?)),
+            Storage::Provided(files) => files.upload_url(name).await,
         }
     }
 
@@ -69,6 +73,7 @@ impl Control {
                 let number = number.ok_or_else(|| Error::invalid("part_number is required with upload_id"))?;
                 Ok(address(base, &self.files().sign_part(*container, name, upload, number).await?))
             }
+            Storage::Provided(files) => files.part_url(name, upload, number).await,
         }
     }
 
@@ -79,6 +84,7 @@ impl Control {
                 self.files().get(*container, name).await?;
                 Ok(address(base, &self.files().sign(Action::Get, *container, name)?))
             }
+            Storage::Provided(files) => files.download_url(name).await,
         }
     }
 
@@ -86,6 +92,7 @@ impl Control {
     pub async fn get_file(&self, on: &Storage, name: &FileName) -> Result<Entry> {
         match on {
             Storage::Kept(container) => Ok(Entry::of(self.files().get(*container, name).await?)),
+            Storage::Provided(files) => files.get(name).await,
         }
     }
 
@@ -93,6 +100,7 @@ impl Control {
     pub(crate) async fn open_file(&self, on: &Storage, name: &FileName) -> Result<(File, u64)> {
         match on {
             Storage::Kept(container) => self.files().open_whole(*container, name).await,
+            Storage::Provided(files) => files.open(&self.0.providers, name).await,
         }
     }
 
@@ -100,6 +108,7 @@ impl Control {
     pub(crate) async fn put_file(&self, on: &Storage, name: &FileName, staged: Staged) -> Result<()> {
         match on {
             Storage::Kept(container) => self.files().put(*container, name, staged, About::default()).await.map(drop),
+            Storage::Provided(files) => files.put(name, staged).await,
         }
     }
 
@@ -118,6 +127,7 @@ impl Control {
                 let Page { files, prefixes, .. } = page;
                 Ok(Listed { files: files.into_iter().map(Entry::of).collect(), prefixes, next })
             }
+            Storage::Provided(files) => files.list(self.files(), prefix, delimiter, limit, token).await,
         }
     }
 
@@ -125,6 +135,7 @@ impl Control {
     pub async fn delete_file(&self, on: &Storage, name: &FileName) -> Result<()> {
         match on {
             Storage::Kept(container) => self.files().delete(*container, name).await,
+            Storage::Provided(files) => files.delete(name).await,
         }
     }
 
@@ -132,6 +143,7 @@ impl Control {
     pub async fn begin_upload(&self, on: &Storage, name: &FileName) -> Result<String> {
         match on {
             Storage::Kept(container) => Ok(self.files().begin_upload(*container, name).await?.to_string()),
+            Storage::Provided(files) => files.begin(name).await,
         }
     }
 
@@ -145,6 +157,7 @@ impl Control {
     ) -> Result<()> {
         match on {
             Storage::Kept(container) => self.files().complete(*container, name, upload, parts).await.map(drop),
+            Storage::Provided(files) => files.complete(name, upload, parts).await,
         }
     }
 }

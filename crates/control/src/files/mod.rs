@@ -24,6 +24,7 @@ use modelyard_types::{ContainerId, Error, FileId, Kind, Result, Timestamp};
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
+pub(crate) use tickets::VALID;
 pub use tickets::{Action, Grant, Signer};
 
 /// How often a write is tried whose name somebody else takes at the same moment.
@@ -282,13 +283,23 @@ impl Files {
         let list =
             [container.0.as_bytes(), prefix.as_bytes(), b"\0", delimiter.unwrap_or_default().as_bytes()].concat();
         let from = match token {
-            Some(token) => self.signer.place(&list, token).ok_or_else(no_token)?,
+            Some(token) => self.place(&list, token)?,
             None => String::new(),
         };
         let wanted = Wanted { prefix, delimiter, from: &from, limit };
         let page = listing::list(&self.store, container, &wanted).await?;
-        let next = page.next.as_deref().map(|place| self.signer.sign_place(&list, place)).transpose()?;
+        let next = page.next.as_deref().map(|place| self.sign_place(&list, place)).transpose()?;
         Ok((page, next))
+    }
+
+    /// A token of where a list goes on, good for that list alone.
+    pub(crate) fn sign_place(&self, list: &[u8], place: &str) -> Result<String> {
+        self.signer.sign_place(list, place)
+    }
+
+    /// Where a list goes on by a token of it.
+    pub(crate) fn place(&self, list: &[u8], token: &str) -> Result<String> {
+        self.signer.place(list, token).ok_or_else(no_token)
     }
 }
 

@@ -25,7 +25,7 @@ impl Place {
             region: configuration.text("region")?,
             endpoint_url: configuration.text("endpoint_url")?,
             signature_version: configuration.text("signature_version")?,
-            verify: configuration.value("verify").cloned(),
+            verify: configuration.value("verify").map(|value| flag(value).map_or_else(|| value.clone(), Value::Bool)),
             use_ssl: configuration.flag("use_ssl")?,
         }))
     }
@@ -92,15 +92,25 @@ impl<'a> Given<'a> {
     }
 
     fn flag(&self, field: &str) -> Result<Option<bool>, RemoteError> {
-        match self.value(field) {
+        match self.value(field).map(flag) {
             None => Ok(None),
-            Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(_) => Err(self.refused(field, "is true or false")),
+            Some(Some(flag)) => Ok(Some(flag)),
+            Some(None) => Err(self.refused(field, "is true or false")),
         }
     }
 
     fn refused(&self, field: &str, why: &str) -> RemoteError {
         RemoteError::place(format!("{}: {field} {why}", self.name))
+    }
+}
+
+/// A boolean. Clients that take all values for texts write it as one.
+fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
+        Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
     }
 }
 
@@ -127,6 +137,14 @@ mod tests {
         assert!(Place::gcs(&key, &fields(json!({"bucket": "b"}))).is_ok());
         let connection = fields(json!({"connection_string": "AccountName=a"}));
         assert!(Place::azure(&connection, &fields(json!({"container": "c", "prefix": "p/"}))).is_ok());
+    }
+
+    #[test]
+    fn booleans_may_be_texts() {
+        let credentials = fields(json!({"access_key": "a", "secret_key": "s"}));
+        let configuration = fields(json!({"bucket": "b", "verify": "True", "use_ssl": "false"}));
+        let Place::S3(place) = Place::s3(&credentials, &configuration).unwrap() else { panic!("it is S3") };
+        assert_eq!((place.verify, place.use_ssl), (Some(json!(true)), Some(false)));
     }
 
     #[test]

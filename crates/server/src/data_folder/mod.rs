@@ -71,6 +71,11 @@ impl DataFolder {
         self.path.join("environments")
     }
 
+    /// The folder of copies of files that lie at providers. It can be emptied while no server runs.
+    pub fn file_cache(&self) -> PathBuf {
+        self.path.join("file-cache")
+    }
+
     /// The folder of the runner: scratch of instances, and records of what runs.
     pub fn instances(&self) -> PathBuf {
         self.path.join("instances")

@@ -9,7 +9,9 @@ mod tests;
 
 pub use load::{Given, InForce, load};
 pub use show::{as_json, as_text};
-pub use values::{Address, AddressBlock, Egress, LogFormat, Period, PublicUrl, RequestMemory, Secret, Size, WallLevel};
+pub use values::{
+    Address, AddressBlock, Egress, LogFormat, Networks, Period, PublicUrl, RequestMemory, Secret, Size, WallLevel,
+};
 
 use std::path::PathBuf;
 
@@ -133,6 +135,13 @@ settings! {
     public_url: Option<PublicUrl> = "";
     /// The largest file in a bucket.
     file_size_limit: Size = "100 GB";
+    /// Networks in which providers of buckets may be, beside the internet, as `10.0.0.0/8,127.0.0.0/8`. Whoever creates a bucket
+    /// names the address of its provider, so others cannot be reached: this host, private networks.
+    bucket_networks: Networks = "";
+    /// Where Google Cloud Storage is, if not at `https://storage.googleapis.com`: a private endpoint, for example.
+    google_storage_url: Option<PublicUrl> = "";
+    /// The most that copies of providers' files may take, which are made for requests; those unused for longest go first.
+    file_cache_size: Size = "5 GB";
     /// How long uploaded files of environments are kept that are neither in use nor the last of their environment.
     environment_file_retention: Period = "28 days";
     /// How many connections are open at once; more wait.

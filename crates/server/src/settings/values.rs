@@ -1,7 +1,7 @@
 //! The kinds of values that settings have, as people write them.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -203,6 +203,36 @@ impl Setting for AddressBlock {
 
 fn usable(first: Ipv4Addr) -> bool {
     !(first.octets()[0] == 0 || first.is_loopback() || first.is_multicast() || first.octets()[0] >= 240)
+}
+
+/// Networks: addresses, and how many of their leading bits count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Networks(pub Vec<(IpAddr, u8)>);
+
+impl Setting for Networks {
+    fn parse(text: &str) -> Result<Self, String> {
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        let networks: Option<Vec<_>> = items.map(network).collect();
+        networks.map(Self).ok_or_else(|| "networks with commas between them, like 10.0.0.0/8,fd00::/8".into())
+    }
+    fn show(&self) -> String {
+        let items: Vec<String> = self.0.iter().map(|(address, bits)| format!("{address}/{bits}")).collect();
+        items.join(",")
+    }
+}
+
+/// An address stands for itself alone. Bits behind those that count must be zero: with others something else was meant.
+fn network(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let address: IpAddr = address.parse().ok()?;
+    let (number, width) = match address {
+        IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
+        IpAddr::V6(address) => (address.to_bits(), 128),
+    };
+    let bits: u8 = bits.map_or(Some(width), |bits| bits.parse().ok().filter(|bits| *bits <= width))?;
+    let rest = width - bits;
+    let clean = rest == 0 || number.trailing_zeros() >= u32::from(rest) || number == 0;
+    clean.then_some((address, bits))
 }
 
 /// The form of the server's own log.
