@@ -36,7 +36,11 @@ pub async fn a_file_goes_round(stand: Stand, server: TestServer) {
     let empty = stand.store(&bucket, "empty", "").await;
     assert_eq!(bucket.fetch(&empty).await.fine().bytes.len(), 0);
     assert_eq!(bucket.delete(&bucket.file(name)).await.to_string(), "204");
-    for after in [bucket.get(&bucket.file(name)).await, bucket.delete(&bucket.file(name)).await, bucket.get(&format!("{}/download", bucket.file(name))).await] {
+    for after in [
+        bucket.get(&bucket.file(name)).await,
+        bucket.delete(&bucket.file(name)).await,
+        bucket.get(&format!("{}/download", bucket.file(name))).await,
+    ] {
         gone(&after);
     }
 }
@@ -85,7 +89,10 @@ pub async fn lists_have_pages_and_prefixes(stand: Stand, server: TestServer) {
     let texts = |texts: &[&str]| texts.iter().map(|it| it.to_string()).collect::<Vec<_>>();
     assert_eq!(all(&bucket, &[("delimiter", "/")]).await, (texts(&["a"]), texts(&["b/", "d e/"]), 1));
     assert_eq!(all(&bucket, &[("prefix", "b/")]).await, (texts(&["b/1", "b/2", "b/c/3"]), vec![], 1));
-    assert_eq!(all(&bucket, &[("prefix", "/b/"), ("delimiter", "/")]).await, (texts(&["b/1", "b/2"]), texts(&["b/c/"]), 1));
+    assert_eq!(
+        all(&bucket, &[("prefix", "/b/"), ("delimiter", "/")]).await,
+        (texts(&["b/1", "b/2"]), texts(&["b/c/"]), 1)
+    );
     let (files, _, pages) = all(&bucket, &[("limit", "2")]).await;
     assert_eq!((files, pages), (texts(&["a", "b/1", "b/2", "b/c/3", "d e/1"]), 3));
     assert_eq!(all(&bucket, &[("prefix", "nothing"), ("delimiter", "")]).await, (vec![], vec![], 1));
@@ -102,7 +109,8 @@ pub async fn lists_have_pages_and_prefixes(stand: Stand, server: TestServer) {
 
 /// Begins an upload; gives its id.
 async fn begin(bucket: &At, name: &str) -> String {
-    let begun = bucket.send(bucket.request(Method::POST, &format!("{}/start-multipart-upload", bucket.file(name)))).await;
+    let begun =
+        bucket.send(bucket.request(Method::POST, &format!("{}/start-multipart-upload", bucket.file(name)))).await;
     assert_eq!(begun.status, 201, "{begun}");
     begun.str("upload_id")
 }
@@ -124,7 +132,12 @@ async fn part(stand: &Stand, bucket: &At, name: &str, upload: &str, number: usiz
 }
 
 async fn complete(bucket: &At, name: &str, upload: &str, parts: Value) -> Reply {
-    bucket.post(&format!("{}/complete-multipart-upload", bucket.file(name)), json!({ "upload_id": upload, "parts": parts })).await
+    bucket
+        .post(
+            &format!("{}/complete-multipart-upload", bucket.file(name)),
+            json!({ "upload_id": upload, "parts": parts }),
+        )
+        .await
 }
 
 pub async fn files_are_sent_in_parts(stand: Stand, server: TestServer) {
@@ -149,8 +162,16 @@ pub async fn parts_that_do_not_fit_are_refused(stand: Stand, server: TestServer)
     let upload = begin(&bucket, "f").await;
     let first = part(&stand, &bucket, "f", &upload, 1, b"one".to_vec()).await;
     let (wrong, missing, other) = match stand.has_numbers() {
-        true => (json!({ "ETag": "\"0000\"", "PartNumber": 1 }), json!({ "ETag": "\"0000\"", "PartNumber": 2 }), json!({ "BlockId": "b" })),
-        false => (json!({ "BlockId": "wrong" }), json!({ "BlockId": "missing" }), json!({ "ETag": "\"0\"", "PartNumber": 1 })),
+        true => (
+            json!({ "ETag": "\"0000\"", "PartNumber": 1 }),
+            json!({ "ETag": "\"0000\"", "PartNumber": 2 }),
+            json!({ "BlockId": "b" }),
+        ),
+        false => (
+            json!({ "BlockId": "wrong" }),
+            json!({ "BlockId": "missing" }),
+            json!({ "ETag": "\"0\"", "PartNumber": 1 }),
+        ),
     };
     for parts in [json!([wrong]), json!([first, missing]), json!([other]), json!([])] {
         let refused = complete(&bucket, "f", &upload, parts.clone()).await;

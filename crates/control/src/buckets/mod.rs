@@ -4,6 +4,8 @@ mod credentials;
 mod provided;
 mod providers;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 use modelyard_store::{Bucket, Refusal, Store, Tx, buckets};
 use modelyard_types::audit::AuditAction;

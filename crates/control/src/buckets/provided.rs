@@ -39,6 +39,11 @@ impl From<ObjectError> for Unfetched {
 }
 
 impl Provided {
+    /// The place at the provider.
+    pub(crate) fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
     pub(super) async fn upload_url(&self, name: &FileName) -> Result<String> {
         self.remote.sign_put(name.as_str(), VALID).await.map_err(told)
     }

@@ -16,7 +16,7 @@ use crate::Control;
 use crate::catalogue::BucketSnapshot;
 
 /// How many buckets stay open at once.
-const OPEN: usize = 256;
+pub(super) const OPEN: usize = 256;
 
 /// What this server shares between all buckets at providers.
 ///
@@ -57,7 +57,7 @@ impl Providers {
     }
 
     /// The bucket as it was since that time, if it is open.
-    fn known(&self, id: BucketId, since: Timestamp) -> Option<Remote> {
+    pub(super) fn known(&self, id: BucketId, since: Timestamp) -> Option<Remote> {
         let mut open = self.all();
         let at = open.iter().position(|(bucket, at, _)| (*bucket, *at) == (id, since))?;
         let found = open.remove(at)?;
@@ -66,7 +66,7 @@ impl Providers {
         Some(remote)
     }
 
-    fn keep(&self, id: BucketId, since: Timestamp, remote: Remote) {
+    pub(super) fn keep(&self, id: BucketId, since: Timestamp, remote: Remote) {
         let mut open = self.all();
         open.retain(|(bucket, ..)| *bucket != id);
         if open.len() >= OPEN {
@@ -75,7 +75,7 @@ impl Providers {
         open.push_back((id, since, remote));
     }
 
-    fn all(&self) -> MutexGuard<'_, VecDeque<(BucketId, Timestamp, Remote)>> {
+    pub(super) fn all(&self) -> MutexGuard<'_, VecDeque<(BucketId, Timestamp, Remote)>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -119,7 +119,9 @@ impl Control {
         end_prefix(&mut configuration);
         let remote = self.0.providers.open(provider, &credentials, &configuration)?;
         remote.check().await.map_err(|cause| match told(cause) {
-            Error::Invalid(why) | Error::Unavailable(why) => Error::Invalid(format!("The bucket cannot be used: {why}")),
+            Error::Invalid(why) | Error::Unavailable(why) => {
+                Error::Invalid(format!("The bucket cannot be used: {why}"))
+            }
             cause => cause,
         })?;
         Ok(Checked { credentials: Some(credentials), configuration })

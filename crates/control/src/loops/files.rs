@@ -79,7 +79,8 @@ pub(super) async fn measure(control: Arc<Inner>) -> Result<()> {
     Ok(())
 }
 
-async fn all_buckets(control: &Inner) -> Result<Vec<Bucket>> {
+/// The buckets of all projects.
+pub(super) async fn all_buckets(control: &Inner) -> Result<Vec<Bucket>> {
     let mut all: Vec<Bucket> = Vec::new();
     loop {
         let after = all.last().map_or(BucketId(uuid::Uuid::nil()), |last| last.id);

@@ -11,6 +11,7 @@ mod files;
 mod giving_up;
 mod heartbeat;
 mod old_environments;
+mod providers;
 mod scaling;
 mod sweep;
 mod unplaced;
@@ -135,6 +136,8 @@ pub(crate) fn start(control: &Control) {
     inner.loops.keep("environment changes", move || environment_changes::run(it.clone()));
     every(&inner, "expired files", Duration::from_secs(60), files::step);
     every(&inner, "sizes of buckets", Duration::from_secs(600), files::measure);
+    let it = inner.clone();
+    inner.loops.keep("files at providers", move || providers::run(it.clone()));
     every(&inner, "environment files", Duration::from_secs(600), environment_files::step);
 }
 
@@ -234,6 +237,11 @@ pub(crate) mod single {
     /// Counts the bytes of all buckets.
     pub(crate) async fn measure(control: &Control) {
         files::measure(control.0.clone()).await.expect("the database answers");
+    }
+
+    /// Takes a step in the walks of a server that has taken none before, as if it were that late.
+    pub(crate) async fn walk_providers(control: &Control, now: Timestamp) {
+        providers::step(&control.0, &mut Default::default(), now).await.expect("the database answers");
     }
 
     /// Removes bytes that no file has, of all shelves.

@@ -154,3 +154,19 @@ fn the_documentation_lists_every_setting() {
         assert!(documented.contains(&row), "docs/configuration.md lacks this row:\n{row}");
     }
 }
+
+#[test]
+fn networks_are_written_as_people_write_them() {
+    let networks = |text: &str| {
+        let (_folder, given) = given(None, &[("MODELYARD_BUCKET_NETWORKS", text)], &[]);
+        load(&given).map(|in_force| in_force.settings.bucket_networks.0)
+    };
+    let read = networks("10.0.0.0/8, 127.0.0.1,fd00::/8,0.0.0.0/0,::/0").unwrap();
+    let shown: Vec<String> = read.iter().map(|(address, bits)| format!("{address}/{bits}")).collect();
+    assert_eq!(shown, ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8", "0.0.0.0/0", "::/0"]);
+    assert_eq!(networks("").unwrap(), []);
+    for bad in ["10.0.0.1/8", "10.0.0.0/33", "fd00::1/64", "localhost", "10.0.0.0/", "/8", "10/8", "fd00::/129"] {
+        let refused = networks(bad).unwrap_err();
+        assert!(refused.contains("it must be networks with commas between them"), "{bad}: {refused}");
+    }
+}

@@ -18,7 +18,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -79,12 +79,15 @@ async fn accept(
     answering: Answering,
     faults: Arc<Mutex<VecDeque<Fault>>>,
 ) {
+    // Connections go with the server.
+    let mut connections = JoinSet::new();
     while let Ok((connection, _)) = listener.accept().await {
+        while connections.try_join_next().is_some() {}
         let (answering, faults) = (answering.clone(), faults.clone());
         let service = hyper::service::service_fn(move |request| answer(answering.clone(), faults.clone(), request));
         let (http, tls) = (hyper::server::conn::http1::Builder::new(), tls.clone());
         // A client that goes away is no failure of the store.
-        tokio::spawn(async move {
+        connections.spawn(async move {
             match tls {
                 None => drop(http.serve_connection(TokioIo::new(connection), service).await),
                 Some(tls) => {
