@@ -1,5 +1,7 @@
 //! Buckets at a provider, behind the API: keys that are replaced, and what the walks through their files do.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::time::Duration;
 
 use futures_util::stream;
