@@ -85,7 +85,7 @@ async fn blobs_create(
     request: Request,
 ) -> Result<Created<BlobList>> {
     let new = read(&app, request).await?;
-    Ok(Created(app.control().create_blob(&on.actor, on.project.id, new).await?))
+    Ok(Created(app.control().create_blob(&on.actor.email, on.project.id, new).await?))
 }
 
 /// Download a blob.

@@ -1,11 +1,12 @@
 //! The rules of blobs. A blob is a file in a container of its project's own, named by its id: names are in the order of creation.
 
+use std::fs;
 use std::time::Duration;
 
 use modelyard_objects::Staged;
 use modelyard_store::File;
 use modelyard_store::files::listing::{self, Wanted};
-use modelyard_store::{files, projects};
+use modelyard_store::{files as rows, projects};
 use modelyard_types::blobs::{BlobList, MAX_FILE_NAME};
 use modelyard_types::files::FileName;
 use modelyard_types::time::RequestTime;
@@ -13,7 +14,6 @@ use modelyard_types::{BlobId, ContainerId, Error, Kind, ProjectId, Result, Times
 use serde_json::{Map, Value};
 
 use crate::Control;
-use crate::access::Actor;
 use crate::files::{About, Opened};
 
 /// Behind the names of all blobs.
@@ -51,10 +51,10 @@ impl NewBlob {
 }
 
 impl Control {
-    /// Keeps a blob.
-    pub async fn create_blob(&self, by: &Actor, project: ProjectId, new: NewBlob) -> Result<BlobList> {
+    /// Keeps a blob; `by` is who made it, for those who look at it.
+    pub async fn create_blob(&self, by: &str, project: ProjectId, new: NewBlob) -> Result<BlobList> {
         let container = self.container_of_blobs(project).await?;
-        let (staged, about) = new.about(&by.email);
+        let (staged, about) = new.about(by);
         let name = name_of(BlobId::new())?;
         match self.files().put(container, &name, staged, about).await {
             // The container went with its project.
@@ -66,14 +66,14 @@ impl Control {
     /// The container of a project's blobs; added when the first one comes.
     async fn container_of_blobs(&self, project: ProjectId) -> Result<ContainerId> {
         let container = container_of(project);
-        if files::has_container(self.store(), container).await? {
+        if rows::has_container(self.store(), container).await? {
             return Ok(container);
         }
         let mut tx = self.store().begin().await?;
         if projects::lock(&mut tx, project).await?.is_none() {
             return Err(Error::NotFound(Kind::Project));
         }
-        files::add_container(&mut tx, container).await?;
+        rows::add_container(&mut tx, container).await?;
         tx.commit().await?;
         Ok(container)
     }
@@ -86,7 +86,7 @@ impl Control {
         shown(&replaced.map_err(blob_not_found)?)
     }
 
-    async fn blob(&self, project: ProjectId, id: BlobId) -> Result<File> {
+    pub(crate) async fn blob(&self, project: ProjectId, id: BlobId) -> Result<File> {
         let found = self.files().get(container_of(project), &name_of(id)?).await.map_err(blob_not_found)?;
         if is_over(&found, Timestamp::now()) { Err(Error::NotFound(Kind::Blob)) } else { Ok(found) }
     }
@@ -98,6 +98,16 @@ impl Control {
             return Err(Error::NotFound(Kind::Blob));
         }
         Ok((shown(&opened.file)?.filename, opened))
+    }
+
+    /// Opens a blob as one file; gives a name for it that can be that of a file, and its size.
+    pub(crate) async fn open_whole_blob(&self, project: ProjectId, id: BlobId) -> Result<(String, fs::File, u64)> {
+        let told = shown(&self.blob(project, id).await?)?.filename;
+        let opened = self.files().open_whole(container_of(project), &name_of(id)?).await.map_err(blob_not_found)?;
+        let last = told.rsplit('/').next().unwrap_or_default();
+        // Whoever sent it may have called it anything; a file of a bucket is never called so.
+        let name = if FileName::parse(last).is_ok() { last.to_owned() } else { id.to_string() };
+        Ok((name, opened.0, opened.1))
     }
 
     /// Deletes a blob.

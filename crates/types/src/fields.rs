@@ -42,6 +42,7 @@ pub enum DataType {
     Bool,
     Dict,
     File,
+    Blob,
     ArrayInt,
     ArrayDouble,
     ArrayString,
@@ -58,6 +59,7 @@ impl DataType {
             DataType::Bool => "bool",
             DataType::Dict => "dict",
             DataType::File => "file",
+            DataType::Blob => "blob",
             DataType::ArrayInt => "array_int",
             DataType::ArrayDouble => "array_double",
             DataType::ArrayString => "array_string",
@@ -65,9 +67,9 @@ impl DataType {
         }
     }
 
-    /// Whether values are files in buckets.
+    /// Whether values are files: of buckets, or blobs by their ids.
     pub fn is_file(self) -> bool {
-        matches!(self, DataType::File | DataType::ArrayFile)
+        matches!(self, DataType::File | DataType::ArrayFile | DataType::Blob)
     }
 }
 
@@ -331,7 +333,7 @@ fn check_value(what: &str, field: &Field, text: &str) -> Result<(), String> {
         DataType::Int => is_int(text),
         DataType::Double => is_number(text),
         DataType::Bool => matches!(text, "true" | "false"),
-        DataType::String | DataType::File => text.starts_with('"'),
+        DataType::String | DataType::File | DataType::Blob => text.starts_with('"'),
         DataType::Dict => text.starts_with('{'),
         DataType::ArrayInt => all_items(text, is_int),
         DataType::ArrayDouble => all_items(text, is_number),

@@ -193,4 +193,30 @@ both! {
         deployment.patch(&path, json!({ "status": "cancelled" })).await.fine();
         until("it is cancelled", async || deployment.get(&path).await.str("status") == "cancelled").await;
     }
+
+    async fn blobs_are_brought_and_made_by_their_ids(server) {
+        let project = server.project("demo").await;
+        let code = r#"
+            import os
+            class Deployment:
+                def request(self, data):
+                    with open("made.txt", "w") as out:
+                        out.write(open(data["blob"]).read().upper())
+                    return {"name": os.path.basename(data["blob"]), "made": "made.txt"}
+        "#;
+        let deployment = project.running("d", "blob:blob", "name:string,made:blob", code).await;
+        let part = reqwest::multipart::Part::bytes(b"hello".to_vec()).file_name("in 1.txt");
+        let form = reqwest::multipart::Form::new().part("file", part);
+        let blob = project.send(project.request(reqwest::Method::POST, "/blobs").multipart(form)).await.fine().str("id");
+        let answer = deployment.ask(json!({ "blob": blob })).await;
+        assert_eq!((&answer["status"], &answer["result"]["name"]), (&json!("completed"), &json!("in 1.txt")), "{answer}");
+        let made = answer["result"]["made"].as_str().unwrap();
+        assert_eq!(project.get(&format!("/blobs/{made}")).await.fine().text(), "HELLO");
+        let listed = project.get("/blobs").await.fine();
+        assert_eq!((listed.each("filename"), listed.each("created_by")), (r#"["made.txt","in 1.txt"]"#.into(), r#"["d","admin@modelyard.local"]"#.into()));
+
+        let told = async |value: &str| deployment.ask(json!({ "blob": value })).await.to_string();
+        assert_snapshot!(told("x").await, @r#"400 {"error":"The input field 'blob': 'x' is not the id of a blob"}"#);
+        assert_snapshot!(told("0198a000-0000-7000-8000-000000000000").await, @r#"400 {"error":"The blob 0198a000-0000-7000-8000-000000000000 of the input field 'blob' was not found"}"#);
+    }
 }

@@ -107,6 +107,22 @@ async fn uploads_that_nobody_completes_are_given_up() {
 }
 
 #[tokio::test]
+async fn an_upload_that_is_given_up_too_late_stays_the_file_it_became() {
+    let world = World::new().await;
+    let container = world.container(Value::Null).await;
+    let upload = world.files().begin_upload(container, &name("a")).await.unwrap();
+    let etag = world.files().keep_part(upload, 1, world.bytes("1").await).await.unwrap();
+    let parts = [UploadedPart::Tag { number: 1, etag }];
+    world.files().complete(container, &name("a"), &upload.to_string(), &parts).await.unwrap();
+
+    let mut tx = world.control.store().begin().await.unwrap();
+    modelyard_store::files::uploads::abandon(&mut tx, upload).await.unwrap();
+    tx.commit().await.unwrap();
+    let opened = world.files().open(container, &name("a")).await.unwrap();
+    assert_eq!(opened.read(0..1).try_collect::<Vec<_>>().await.unwrap().concat(), b"1");
+}
+
+#[tokio::test]
 async fn bytes_without_a_row_are_removed_after_a_while() {
     let world = World::new().await;
     let container = world.container(Value::Null).await;

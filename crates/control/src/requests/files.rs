@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use modelyard_types::fields::Field;
+use modelyard_types::fields::{DataType, Field};
 use modelyard_types::files::{FileUri, URI};
 use modelyard_types::permissions::{Permission, can};
-use modelyard_types::{Error, Kind, Result};
+use modelyard_types::{BlobId, Error, Kind, Result};
 use serde_json::{Map, Value};
 
 use super::inputs::is_list;
@@ -22,12 +22,43 @@ pub(crate) struct Named {
     /// The field that has it.
     pub(crate) field: String,
     /// The file.
-    pub(crate) uri: FileUri,
+    pub(crate) what: Source,
+}
+
+/// What is brought as a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A file of a bucket.
+    Bucket(FileUri),
+    /// A blob of the project.
+    Blob(BlobId),
+}
+
+impl Named {
+    /// Reads a value of a field.
+    fn read(field: &Field, text: &str) -> Result<Self, String> {
+        let what = match field.data_type {
+            DataType::Blob => match text.parse() {
+                Ok(id) => Source::Blob(id),
+                Err(_) => {
+                    return Err(format!("The input field '{}': '{text:.200}' is not the id of a blob", field.name));
+                }
+            },
+            _ => {
+                let uri = FileUri::parse(text).map_err(|why| format!("The input field '{}': {why}", field.name))?;
+                Source::Bucket(uri)
+            }
+        };
+        Ok(Self { field: field.name.to_string(), what })
+    }
 }
 
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "The file {} of the input field '{}'", self.uri, self.field)
+        match &self.what {
+            Source::Bucket(uri) => write!(f, "The file {uri} of the input field '{}'", self.field),
+            Source::Blob(id) => write!(f, "The blob {id} of the input field '{}'", self.field),
+        }
     }
 }
 
@@ -43,8 +74,7 @@ pub(crate) fn named(fields: &[Field], body: &[u8]) -> Result<Vec<Named>, String>
     for payload in &payloads {
         for field in fields.iter().filter(|field| field.data_type.is_file()) {
             for text in texts(payload.get(field.name.as_str())) {
-                let uri = FileUri::parse(text).map_err(|why| format!("The input field '{}': {why}", field.name))?;
-                found.push(Named { field: field.name.to_string(), uri });
+                found.push(Named::read(field, text)?);
             }
         }
     }
@@ -75,25 +105,46 @@ impl Control {
         all: bool,
     ) -> Result<()> {
         for file in named(&deployment.input_fields, body).map_err(Error::Invalid)? {
-            let bucket = project.buckets.get(&file.uri.bucket).copied().ok_or_else(|| no_bucket(&file))?;
-            if !allows(by, Scope::Bucket(project.id, bucket.id), <can::FilesGet as Permission>::NAME) {
-                return Err(Error::Invalid(format!("{file} may not be read by you: its bucket does not allow it")));
-            }
-            if all {
-                let storage = self.storage(bucket).await?;
-                match self.get_file(&storage, &file.uri.file).await {
-                    Err(Error::NotFound(Kind::File)) => return Err(Error::Invalid(format!("{file} was not found"))),
-                    found => found.map(drop)?,
+            let found = match &file.what {
+                Source::Bucket(uri) => {
+                    let bucket = project.buckets.get(&uri.bucket).copied().ok_or_else(|| no_bucket(&file, uri))?;
+                    let scope = Scope::Bucket(project.id, bucket.id);
+                    require(&file, allows(by, scope, <can::FilesGet as Permission>::NAME))?;
+                    if !all {
+                        continue;
+                    }
+                    let storage = self.storage(bucket).await?;
+                    self.get_file(&storage, &uri.file).await.map(drop)
                 }
-            }
+                Source::Blob(id) => {
+                    require(&file, allows(by, Scope::Project(project.id), <can::BlobsGet as Permission>::NAME))?;
+                    if !all {
+                        continue;
+                    }
+                    self.blob(project.id, *id).await.map(drop)
+                }
+            };
+            found.map_err(|cause| not_there(&file, cause))?;
         }
         Ok(())
     }
 }
 
+fn require(file: &Named, allowed: bool) -> Result<()> {
+    if allowed { Ok(()) } else { Err(Error::Invalid(format!("{file} may not be read by you"))) }
+}
+
+/// What is said of a file that cannot be had.
+pub(crate) fn not_there(file: &Named, cause: Error) -> Error {
+    match cause {
+        Error::NotFound(Kind::File | Kind::Blob) => Error::Invalid(format!("{file} was not found")),
+        cause => cause,
+    }
+}
+
 /// What is said of a file whose bucket is not there.
-pub(crate) fn no_bucket(file: &Named) -> Error {
-    Error::Invalid(format!("{file} was not found: there is no bucket '{}'", file.uri.bucket))
+pub(crate) fn no_bucket(file: &Named, uri: &FileUri) -> Error {
+    Error::Invalid(format!("{file} was not found: there is no bucket '{}'", uri.bucket))
 }
 
 /// Whether a text is the address of a file.
@@ -104,7 +155,6 @@ pub(crate) fn is_uri(text: &str) -> bool {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use modelyard_types::fields::DataType;
     use modelyard_types::names::FieldName;
 
     use super::*;
@@ -125,19 +175,20 @@ mod tests {
             br#"[{"many":["ubiops-file://b/2","ubiops-file://b/3"],"x":"ubiops-file://b/no","one":"ubiops-file://b/1"},
             {"one":null,"many":null,"x":"y"},{"many":[],"x":"y","one":"ubiops-file://c/4 \u00fc"}]"#;
         let found = named(&fields, body).unwrap();
-        let shown: Vec<_> = found.iter().map(|file| format!("{} {}", file.field, file.uri)).collect();
-        assert_eq!(
-            shown,
-            ["one ubiops-file://b/1", "many ubiops-file://b/2", "many ubiops-file://b/3", "one ubiops-file://c/4 ü"]
-        );
+        let shown: Vec<_> = found.iter().map(|file| file.to_string()).collect();
+        let expected = [("b/1", "one"), ("b/2", "many"), ("b/3", "many"), ("c/4 ü", "one")];
+        let expected =
+            expected.map(|(file, field)| format!("The file ubiops-file://{file} of the input field '{field}'"));
+        assert_eq!(shown, expected);
     }
 
     #[test]
     fn what_is_no_address_is_refused_with_its_field() {
-        let fields = fields(&[("one", DataType::File), ("many", DataType::ArrayFile)]);
+        let fields = fields(&[("one", DataType::File), ("many", DataType::ArrayFile), ("blob", DataType::Blob)]);
         let told = |body: &str| named(&fields, body.as_bytes()).unwrap_err();
         insta::assert_snapshot!(told(r#"{"one":"x.png"}"#), @"The input field 'one': 'x.png' is not the address of a file: it must be ubiops-file://<bucket>/<file>");
         insta::assert_snapshot!(told(r#"{"many":["ubiops-file://b/../x"]}"#), @"The input field 'many': The file name is not valid: '.' and '..' cannot be parts of it");
+        insta::assert_snapshot!(told(r#"{"blob":"ubiops-file://b/x"}"#), @"The input field 'blob': 'ubiops-file://b/x' is not the id of a blob");
         let many = vec!["\"ubiops-file://b/x\""; MAX_FILES + 1].join(",");
         insta::assert_snapshot!(told(&format!(r#"{{"many":[{many}]}}"#)), @"A request has at most 1000 files, and this has 1001");
     }

@@ -11,7 +11,7 @@ use modelyard_runner::ubiops_yaml::filled_in;
 use modelyard_scheduler::StopReason;
 use modelyard_store::Instance;
 use modelyard_store::logs::LogLabels;
-use modelyard_types::fields::Field;
+use modelyard_types::fields::{DataType, Field};
 use modelyard_types::instance_types::InstanceType;
 use modelyard_types::instances::InstanceStatus;
 use modelyard_types::language::Language;
@@ -292,7 +292,9 @@ fn env(
 }
 
 fn typed_field(field: &Field) -> TypedField {
-    TypedField { name: field.name.to_string(), data_type: field.data_type.as_str().to_owned() }
+    // A worker has files only; which are blobs is our business.
+    let data_type = if field.data_type == DataType::Blob { DataType::File } else { field.data_type };
+    TypedField { name: field.name.to_string(), data_type: data_type.as_str().to_owned() }
 }
 
 /// The context of the constructor (semantics 1.3); the runner adds the number of the process.

@@ -90,8 +90,11 @@ pub async fn complete(tx: &mut Tx, file: &File) -> Result<()> {
     put(tx, file).await
 }
 
-/// Gives an upload up; its parts become leftovers.
+/// Gives an upload up; its parts become leftovers. One that was completed meanwhile stays the file it is.
 pub async fn abandon(tx: &mut Tx, id: FileId) -> Result<()> {
+    if lock(tx, id).await?.is_none() {
+        return Ok(());
+    }
     drop_parts(tx, id).await?;
     tx.run(DELETE, values![id]).await.map(drop)
 }

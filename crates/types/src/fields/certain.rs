@@ -36,7 +36,7 @@ impl Seen {
                 DataType::Int => self.kind == INT,
                 DataType::Double => self.kind & (INT | FLOAT) != 0,
                 DataType::Bool => self.kind == BOOL,
-                DataType::String | DataType::File => self.kind == TEXT,
+                DataType::String | DataType::File | DataType::Blob => self.kind == TEXT,
                 DataType::Dict => self.kind == DICT,
                 DataType::ArrayInt => list_of(INT),
                 DataType::ArrayDouble => list_of(INT | FLOAT),
@@ -129,13 +129,14 @@ mod tests {
     use super::super::{Side, tests::fields};
     use super::*;
 
-    const TYPES: [DataType; 10] = [
+    const TYPES: [DataType; 11] = [
         DataType::Int,
         DataType::String,
         DataType::Double,
         DataType::Bool,
         DataType::Dict,
         DataType::File,
+        DataType::Blob,
         DataType::ArrayInt,
         DataType::ArrayDouble,
         DataType::ArrayString,

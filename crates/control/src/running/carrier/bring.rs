@@ -8,7 +8,7 @@ use modelyard_types::{Error, Kind, Result};
 
 use super::Carrier;
 use crate::Control;
-use crate::requests::files::{MAX_FILES, Named, named, no_bucket};
+use crate::requests::files::{MAX_FILES, Named, Source, named, no_bucket, not_there};
 
 /// How many files of a call are on their way at once.
 const AT_ONCE: usize = 8;
@@ -38,15 +38,18 @@ impl Carrier {
     }
 
     async fn open(&self, control: &Control, file: &Named) -> Result<(CallFile, u64)> {
-        let project = control.catalogue().project_of(self.project).ok_or(Error::NotFound(Kind::Project))?;
-        let bucket = project.buckets.get(&file.uri.bucket).copied().ok_or_else(|| no_bucket(file))?;
-        let storage = control.storage(bucket).await?;
-        let opened = control.open_file(&storage, &file.uri.file).await.map_err(|cause| match cause {
-            Error::NotFound(Kind::File) => Error::Invalid(format!("{file} was not found")),
-            cause => cause,
-        });
-        let (opened, size) = opened?;
+        let opened = match &file.what {
+            Source::Bucket(uri) => {
+                let project = control.catalogue().project_of(self.project).ok_or(Error::NotFound(Kind::Project))?;
+                let bucket = project.buckets.get(&uri.bucket).copied().ok_or_else(|| no_bucket(file, uri))?;
+                let storage = control.storage(bucket).await?;
+                let opened = control.open_file(&storage, &uri.file).await;
+                opened.map(|(opened, size)| (uri.file.last().to_owned(), opened, size))
+            }
+            Source::Blob(id) => control.open_whole_blob(self.project, *id).await,
+        };
+        let (name, opened, size) = opened.map_err(|cause| not_there(file, cause))?;
         let opened: OwnedFd = opened.into();
-        Ok((CallFile { name: file.uri.file.last().to_owned(), file: opened }, size))
+        Ok((CallFile { name, file: opened }, size))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use modelyard_types::buckets::DEFAULT;
-use modelyard_types::fields::Field;
+use modelyard_types::fields::{DataType, Field};
 use modelyard_types::files::{FileName, FileUri};
 use modelyard_types::{Error, Kind, RequestId, Result};
 use serde::Deserialize;
@@ -14,10 +14,13 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::Carrier;
-use crate::Control;
 use crate::catalogue::ProjectSnapshot;
 use crate::requests::files::is_uri;
 use crate::requests::inputs::is_list;
+use crate::{Control, NewBlob};
+
+/// Seconds that a blob lives which code has made: as long as one that is sent without saying.
+const BLOB_TTL: i64 = modelyard_types::blobs::USUAL_TTL;
 
 /// A file of an answer, as the worker names it.
 #[derive(Deserialize)]
@@ -35,6 +38,7 @@ struct Place {
     /// Which of the dictionaries.
     item: usize,
     field: String,
+    data_type: DataType,
     /// Which of the items of a list.
     at: Option<usize>,
 }
@@ -43,7 +47,7 @@ struct Place {
 struct Answer {
     items: Vec<BTreeMap<String, Box<RawValue>>>,
     is_list: bool,
-    files: BTreeMap<(usize, String), Value>,
+    files: BTreeMap<(usize, String), (DataType, Value)>,
 }
 
 impl Carrier {
@@ -63,8 +67,8 @@ impl Carrier {
         let names = Names::of(&places, &answer);
         for place in &places {
             let Some(value) = answer.value(place).cloned() else { continue };
-            let uri = match value {
-                Value::String(text) if is_uri(&text) => {
+            let stored = match value {
+                Value::String(text) if is_uri(&text) && place.data_type != DataType::Blob => {
                     self.expect(&control, &project, place, &text).await?;
                     continue;
                 }
@@ -72,11 +76,15 @@ impl Carrier {
                     let told: Told = serde_json::from_value(value).map_err(|_| not_a_file(place))?;
                     let file = files.get(told.descriptor).cloned().ok_or_else(|| not_a_file(place))?;
                     let request = requests.get(place.request).copied().ok_or_else(|| not_a_file(place))?;
-                    let usual = names.usual(place, request, &told.name);
-                    self.put(&control, &project, place, told, usual, file).await?
+                    if place.data_type == DataType::Blob {
+                        self.put_blob(&control, told, file).await?
+                    } else {
+                        let usual = names.usual(place, request, &told.name);
+                        self.put(&control, &project, place, told, usual, file).await?.to_string()
+                    }
                 }
             };
-            answer.set(place, uri.to_string());
+            answer.set(place, stored);
         }
         answer.written().map_err(|cause| Error::internal("writing an answer", cause))
     }
@@ -112,6 +120,15 @@ impl Carrier {
     }
 }
 
+impl Carrier {
+    /// Keeps a file as a blob; gives its id.
+    async fn put_blob(&self, control: &Control, told: Told, file: Arc<File>) -> Result<String> {
+        let staged = control.files().stage_file(file, self.scratch).await?;
+        let new = NewBlob { staged, filename: told.name, content_type: None, ttl: BLOB_TTL };
+        Ok(control.create_blob(&self.deployment.name, self.project, new).await?.id.to_string())
+    }
+}
+
 fn bucket(project: &ProjectSnapshot, place: &Place, name: &str) -> Result<crate::catalogue::BucketSnapshot> {
     let found = project.buckets.get(name).copied();
     found.ok_or_else(|| invalid(place, &format!("there is no bucket '{name}'")))
@@ -136,7 +153,8 @@ impl Answer {
         for (at, item) in items.iter().enumerate() {
             for field in fields.iter().filter(|field| field.data_type.is_file()) {
                 if let Some(value) = item.get(field.name.as_str()) {
-                    files.insert((at, field.name.to_string()), serde_json::from_str(value.get()).ok()?);
+                    let value = serde_json::from_str(value.get()).ok()?;
+                    files.insert((at, field.name.to_string()), (field.data_type, value));
                 }
             }
         }
@@ -146,9 +164,9 @@ impl Answer {
     /// Where files stand.
     fn places(&self, together: bool) -> Vec<Place> {
         let mut places = Vec::new();
-        for ((item, field), value) in &self.files {
+        for ((item, field), (data_type, value)) in &self.files {
             let request = if together { *item } else { 0 };
-            let place = |at| Place { request, item: *item, field: field.clone(), at };
+            let place = |at| Place { request, item: *item, field: field.clone(), data_type: *data_type, at };
             match value {
                 Value::Null => {}
                 Value::Array(many) => places.extend((0..many.len()).map(|at| place(Some(at)))),
@@ -159,7 +177,7 @@ impl Answer {
     }
 
     fn value(&self, place: &Place) -> Option<&Value> {
-        let value = self.files.get(&(place.item, place.field.clone()))?;
+        let (_, value) = self.files.get(&(place.item, place.field.clone()))?;
         match place.at {
             Some(at) => value.get(at),
             None => Some(value),
@@ -167,7 +185,7 @@ impl Answer {
     }
 
     fn set(&mut self, place: &Place, uri: String) {
-        let Some(value) = self.files.get_mut(&(place.item, place.field.clone())) else { return };
+        let Some((_, value)) = self.files.get_mut(&(place.item, place.field.clone())) else { return };
         let value = match place.at {
             Some(at) => value.get_mut(at),
             None => Some(value),
@@ -178,7 +196,7 @@ impl Answer {
     }
 
     fn written(mut self) -> serde_json::Result<Bytes> {
-        for ((item, field), value) in self.files {
+        for ((item, field), (_, value)) in self.files {
             if let Some(item) = self.items.get_mut(item) {
                 item.insert(field, serde_json::value::to_raw_value(&value)?);
             }
