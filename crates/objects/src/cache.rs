@@ -153,7 +153,8 @@ impl Cache {
     /// Promises room; nothing when all of it is promised to others, or there never is so much.
     fn promise(&self, room: u64) -> Result<Option<Promise<'_>>, ObjectError> {
         let fits = self.make_room(room).map_err(|cause| ObjectError::of_io(DOING, &cause))?;
-        Ok(fits.then_some(Promise(self, room)))
+        // Made only if it was kept: dropping one gives room back.
+        Ok(fits.then(|| Promise(self, room)))
     }
 
     /// Lets go of entries until there is room for another, and takes it; false when it cannot be had.
