@@ -71,7 +71,7 @@ both! {
         let odd = json!([{ "name": "x", "data_type": "timestamp" }]);
         assert_snapshot!(
             create(json!({ "name": "d", "input_type": "structured", "output_type": "plain", "input_fields": odd })).await,
-            @r#"400 {"error":"The field 'input_fields[0].data_type' must be one of int, string, double, bool, dict, file, array_int, array_double, array_string, array_file, but got 'timestamp'"}"#
+            @r#"400 {"error":"The field 'input_fields[0].data_type' must be one of int, string, double, bool, dict, file, blob, array_int, array_double, array_string, array_file, but got 'timestamp'"}"#
         );
         assert_snapshot!(project.get("/deployments").await, @"200 []");
     }

@@ -168,7 +168,7 @@ mod tests {
         assert_snapshot!(told::<DeploymentVersionCreate>(r#"{"version":"v1","static_ip":"True"}"#), @"The field 'static_ip' must be true or false, but got the string 'True'");
         assert_snapshot!(told::<DeploymentVersionCreate>(r#"{"version":"v1","scaling_strategy":"wild"}"#), @"The field 'scaling_strategy' must be one of default, moderate, but got 'wild'");
         assert_snapshot!(told::<DeploymentVersionCreate>(r#"{"version":null}"#), @"version is required: the name of the version");
-        assert_snapshot!(told::<DeploymentCreate>(r#"{"name":"a","input_fields":[{"name":"x","data_type":"date"}]}"#), @"The field 'input_fields[0].data_type' must be one of int, string, double, bool, dict, file, array_int, array_double, array_string, array_file, but got 'date'");
+        assert_snapshot!(told::<DeploymentCreate>(r#"{"name":"a","input_fields":[{"name":"x","data_type":"date"}]}"#), @"The field 'input_fields[0].data_type' must be one of int, string, double, bool, dict, file, blob, array_int, array_double, array_string, array_file, but got 'date'");
         assert_snapshot!(told::<DeploymentCreate>(r#"{"name":"a","input_fields":{}}"#), @"The field 'input_fields' must be a list, but got an object");
     }
 
