@@ -165,6 +165,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn pieces_are_small_while_much_is_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::local(folder.path()).unwrap();
+        let key = kept(&objects, &vec![7; 2 << 20]).await;
+        let file = objects.open_file(&key).await.unwrap();
+        let held = counted(vec![0; 200 << 20]);
+        let mut pieces = std::pin::pin!(read_ranges(vec![(file, 0..2 << 20)]));
+        for _ in 0..3 {
+            assert_eq!(pieces.try_next().await.unwrap().unwrap().len() as u64, SMALL_PIECE);
+        }
+        drop(held);
+        // One is on its way already.
+        pieces.try_next().await.unwrap();
+        assert_eq!(pieces.try_next().await.unwrap().unwrap().len() as u64, PIECE);
+    }
+
+    #[tokio::test]
     async fn who_has_a_file_open_reads_it_to_its_end() {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::local(folder.path()).unwrap();

@@ -10,6 +10,7 @@ from .case import PATIENCE, RELEASE, Case
 
 SLOW = """
 import time
+import unittest
 
 class Deployment:
     def request(self, data):
@@ -81,9 +82,8 @@ class Batch(Case):
         self.assertEqual([one.status for one in self.finished(ids)], ["cancelled", "cancelled", "completed"])
         self.refused(400, self.api.deployment_requests_update, self.project, "d", ids[2], cancelled)
 
+    @unittest.skipIf(RELEASE < (4, 6), "older releases cannot do this")
     def test_many_are_called_off_at_once(self) -> None:
-        if RELEASE < (4, 6):
-            return
         ids = self.made("long", "b", "c")
         self.runs(ids[0])
         self.api.deployment_requests_batch_cancel(self.project, "d", ids[1:])
@@ -101,9 +101,8 @@ class Batch(Case):
             self.refused(404, self.api.deployment_requests_get, self.project, "d", one)
         self.refused(404, self.api.deployment_requests_batch_get, self.project, "d", ids[:1])
 
+    @unittest.skipIf(RELEASE < (4, 12), "older releases cannot do this")
     def test_input_and_output_are_downloaded(self) -> None:
-        if RELEASE < (4, 12):
-            return
         (request,) = self.made("file")
         self.finished([request])
         self.assertEqual(self.api.deployment_requests_input_get(self.project, "d", request).json(), {"text": "file"})
@@ -113,9 +112,8 @@ class Batch(Case):
         self.assertEqual(own.json(), {"text": "file"})
         self.assertEqual(self.api.deployment_requests_output_get(self.project, "d", request).json(), output.json())
 
+    @unittest.skipIf(RELEASE < (4, 12), "older releases cannot do this")
     def test_urgent_requests_pass_others(self) -> None:
-        if RELEASE < (4, 12):
-            return
         (long,) = self.made("long")
         self.runs(long)
         plain = self.made("one", "two", "three")
@@ -146,9 +144,8 @@ class Streams(Case):
         cls.plain("s")
         cls.running("s", cls.TELLS)
 
+    @unittest.skipIf(RELEASE < (4, 6), "older releases cannot do this")
     def test_updates_are_streamed(self) -> None:
-        if RELEASE < (4, 6):
-            return
         for version in (None, "v1"):
             seen = []
             how = {"version": version} if version else {}

@@ -6,6 +6,7 @@ import os
 import pathlib
 import tempfile
 import typing
+import unittest
 
 import requests
 import ubiops
@@ -145,10 +146,8 @@ class Files(FilesCase):
         self.assertEqual(requests.get(url[:-2] + "xx").status_code, 403)
         self.assertEqual(requests.put(url, data=b"y").status_code, 403)
 
+    @unittest.skipUnless(hasattr(file_operations, "MULTIPART_MIN_SIZE"), "this release sends files whole")
     def test_large_files_are_sent_in_parts(self) -> None:
-        if not hasattr(file_operations, "MULTIPART_MIN_SIZE"):
-            return
-        self.assertGreaterEqual(RELEASE, (4,))
         # Four parts with a short one at the end, three that fit, and one.
         for content in (os.urandom(100_000), os.urandom(90_000), b"z" * 30_000):
             with small_parts(30_000):
@@ -158,9 +157,8 @@ class Files(FilesCase):
         self.send("in parts/ü.bin", b"whole again")
         self.assertEqual(self.fetch(name="in parts/ü.bin"), b"whole again")
 
+    @unittest.skipUnless(hasattr(ubiops.CoreApi, "files_start_multipart_upload"), "this release knows no parts")
     def test_the_steps_of_an_upload_in_parts(self) -> None:
-        if not hasattr(ubiops.CoreApi, "files_start_multipart_upload"):
-            return
         begun = self.api.files_start_multipart_upload(self.project, "default", "steps")
         self.assertEqual(begun.provider, "ubiops")
         parts = []
@@ -174,9 +172,8 @@ class Files(FilesCase):
 
 
 class Folders(FilesCase):
+    @unittest.skipUnless(hasattr(ubiops.utils, "upload_files"), "this release sends no folders")
     def test_folders_go_round(self) -> None:
-        if not hasattr(ubiops.utils, "upload_files"):
-            return
         wanted = {f"{folder}{n}.txt": f"{folder} {n}".encode() for folder in ("", "sub/", "sub/däep er/") for n in range(40)}
         with tempfile.TemporaryDirectory() as source, tempfile.TemporaryDirectory() as target:
             for name, content in wanted.items():
@@ -195,6 +192,7 @@ class Folders(FilesCase):
             self.assertEqual([one.name for one in pathlib.Path(target).iterdir()], ["all"])
 
 
+@unittest.skipIf(RELEASE >= (4, 13), "this release waits for tags of environments, which are not there yet")
 class Fields(FilesCase):
     TWO = """
     import os
@@ -211,8 +209,6 @@ class Fields(FilesCase):
 
     @classmethod
     def prepare(cls) -> None:
-        if RELEASE >= (4, 13):
-            return
         field = {"data_type": "file"}
         data = ubiops.DeploymentCreate(
             name="d",
@@ -225,8 +221,6 @@ class Fields(FilesCase):
         cls.running("d", cls.TWO)
 
     def test_code_reads_a_file_and_writes_two(self) -> None:
-        if RELEASE >= (4, 13):
-            return
         uri = self.send("in/ü 1.txt", b"hello")
         answer = self.api.deployment_requests_create(self.project, "d", {"photo": uri})
         self.assertIs(answer.success, True, answer)

@@ -1,8 +1,8 @@
 //! Whoever names a provider's address does not get our server to look around in its operator's network.
 
 use std::net::TcpListener;
-use std::process::Command;
 
+use modelyard_runner::netlink::{LOOPBACK, Routing};
 use modelyard_testkit::stores::S3Server;
 use nix::sched::{CloneFlags, unshare};
 
@@ -23,10 +23,9 @@ fn body(name: &str, endpoint: &str) -> Value {
 /// Puts this thread, and all it starts, into a network of its own, with an address that looks private.
 fn own_network() {
     unshare(CloneFlags::CLONE_NEWNET).expect("tests may make namespaces");
-    for command in ["link set lo up", "address add 10.77.0.1/24 dev lo"] {
-        let done = Command::new("ip").args(command.split(' ')).status();
-        assert!(done.expect("ip is there").success(), "{command}");
-    }
+    let mut routing = Routing::open().expect("the kernel answers");
+    routing.bring_up(LOOPBACK).expect("the loopback comes up");
+    routing.add_address(LOOPBACK, PRIVATE.parse().expect("an address"), 24).expect("it takes an address");
 }
 
 #[test]
