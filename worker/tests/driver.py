@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import marshal
 import os
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -192,7 +194,10 @@ class Worker:
 
     def _exactly(self, size):
         while len(self._buffer) < size:
+            patient_until = time.monotonic() + PATIENCE
             while self._signalling and not select.select([self.socket], [], [], 0.1)[0]:
+                if time.monotonic() > patient_until:
+                    raise TimeoutError("no signal ends the call")
                 self.process.send_signal(signal.SIGUSR1)
             try:
                 data = self._receive()
@@ -217,13 +222,25 @@ class Worker:
             file.close()
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate()
+        try:
+            self.process.communicate(timeout=PATIENCE)
+        finally:  # after a time-out a process that the worker started still holds its output
+            self.process.stdout.close()
+            self.process.stderr.close()
 
 
 class WorkerTest(unittest.TestCase):
     """A test with packages in temporary folders and the workers that run them."""
 
     maxDiff = None
+
+    def run(self, result=None):
+        """Runs one test. One that waits forever ends the whole run, and shows where it waits."""
+        faulthandler.dump_traceback_later(5 * PATIENCE, exit=True)
+        try:
+            return super().run(result)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
     def package(self, source=None, **files):
         """A folder with `deployment.py` and other files (`__` in a keyword stands for a slash)."""
