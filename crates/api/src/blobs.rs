@@ -98,7 +98,7 @@ async fn blobs_get(
     headers: HeaderMap,
 ) -> Result<Response> {
     let (filename, opened) = app.control().open_blob(on.project.id, id_in(&path)?).await?;
-    Ok(signed::answer(opened, &filename, &headers))
+    signed::answer(opened, &filename, &headers).await
 }
 
 /// Give a blob new content.

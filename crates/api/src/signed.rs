@@ -53,16 +53,16 @@ async fn try_read(app: &App, ticket: &str, headers: &HeaderMap) -> Result<Respon
     let files = app.control().files();
     let opened = files.fetch(&files.check(ticket)?).await?;
     let name = opened.file.name.clone();
-    Ok(answer(opened, &name, headers))
+    answer(opened, &name, headers).await
 }
 
 /// Sends a file under a name, or the range of it that is asked for.
-pub(crate) fn answer(opened: Opened, name: &str, headers: &HeaderMap) -> Response {
+pub(crate) async fn answer(opened: Opened, name: &str, headers: &HeaderMap) -> Result<Response> {
     let (etag, size) = (quoted(&opened.file.etag), opened.size());
     let mut answer = match conditions::asked(headers, &etag, size) {
-        Asked::Whole => sent(opened, name, 0..size),
+        Asked::Whole => sent(opened, name, 0..size).await?,
         Asked::Part(range) => {
-            let mut answer = sent(opened, name, range.clone());
+            let mut answer = sent(opened, name, range.clone()).await?;
             *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
             let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
             answer.headers_mut().insert(CONTENT_RANGE, text(&content_range));
@@ -77,11 +77,11 @@ pub(crate) fn answer(opened: Opened, name: &str, headers: &HeaderMap) -> Respons
     };
     answer.headers_mut().insert(ETAG, text(&etag));
     answer.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    answer
+    Ok(answer)
 }
 
 /// The bytes of a range, with what there is to say of them.
-fn sent(opened: Opened, name: &str, range: std::ops::Range<u64>) -> Response {
+async fn sent(opened: Opened, name: &str, range: std::ops::Range<u64>) -> Result<Response> {
     let file = &opened.file;
     let kind = file.content_type.clone().unwrap_or_else(|| usual_type(name));
     let last = name.rsplit('/').next().unwrap_or_default();
@@ -93,11 +93,11 @@ fn sent(opened: Opened, name: &str, range: std::ops::Range<u64>) -> Response {
     // What users upload is nothing that our own address should run.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
-    let bytes = opened.read(range).map_err(|cause| {
+    let bytes = opened.read(range).await?.map_err(|cause| {
         tracing::error!(%cause, "a file could not be sent to its end");
         cause
     });
-    (headers, Body::from_stream(bytes)).into_response()
+    Ok((headers, Body::from_stream(bytes)).into_response())
 }
 
 fn usual_type(name: &str) -> String {

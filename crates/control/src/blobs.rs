@@ -100,10 +100,16 @@ impl Control {
         Ok((shown(&opened.file)?.filename, opened))
     }
 
-    /// Opens a blob as one file; gives a name for it that can be that of a file, and its size.
-    pub(crate) async fn open_whole_blob(&self, project: ProjectId, id: BlobId) -> Result<(String, fs::File, u64)> {
+    /// Opens a blob of at most so many bytes as one file; gives a name for it that can be that of a file, and its size.
+    pub(crate) async fn open_whole_blob(
+        &self,
+        project: ProjectId,
+        id: BlobId,
+        most: u64,
+    ) -> Result<(String, fs::File, u64)> {
         let told = shown(&self.blob(project, id).await?)?.filename;
-        let opened = self.files().open_whole(container_of(project), &name_of(id)?).await.map_err(blob_not_found)?;
+        let opened =
+            self.files().open_whole(container_of(project), &name_of(id)?, most).await.map_err(blob_not_found)?;
         let last = told.rsplit('/').next().unwrap_or_default();
         // Whoever sent it may have called it anything; a file of a bucket is never called so.
         let name = if FileName::parse(last).is_ok() { last.to_owned() } else { id.to_string() };

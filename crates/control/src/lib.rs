@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use modelyard_objects::Objects;
+use modelyard_objects::{Cache, Objects};
 use modelyard_store::{LogStore, Store, Tx};
 use modelyard_types::{Error, OrganizationId, ProjectId, Result};
 use tokio::sync::Notify;
@@ -148,10 +148,11 @@ impl Control {
         let lanes = Arc::new(Lanes::new(nudges.scaling.clone(), settings.begin_limit));
         let catalogue = Catalogue::open(store.clone(), lanes.clone()).await?;
         let room = Room::new(settings.request_memory);
-        let providers = Providers::new(&settings)?;
-        let signer = settings.keys.signer();
-        let files =
-            Files::new(store.clone(), objects.clone(), signer, settings.file_size_limit, nudges.cleaning.clone());
+        let cache = Cache::open(&settings.file_cache, settings.file_cache_size).map(Arc::new);
+        let cache = cache.map_err(|cause| Error::internal("opening the copies of files", cause))?;
+        let providers = Providers::new(&settings, cache.clone());
+        let (signer, limit, cleaning) = (settings.keys.signer(), settings.file_size_limit, nudges.cleaning.clone());
+        let files = Files::new(store.clone(), objects.clone(), signer, limit, cache, cleaning);
         Ok(Self(Arc::new(Inner {
             settings,
             store,

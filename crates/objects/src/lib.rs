@@ -7,6 +7,7 @@ mod cache;
 mod held;
 mod kept;
 mod owned;
+mod reading;
 pub mod remote;
 mod staging;
 
@@ -21,8 +22,9 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use uuid::Uuid;
 
 pub use cache::Cache;
-pub use kept::read_ranges;
+pub use kept::AWAY;
 pub use owned::Owned;
+pub use reading::{Kept, Pieces, read_ranges};
 pub use staging::{Staged, Staging};
 
 /// What can go wrong with stored bytes.
@@ -37,6 +39,9 @@ pub enum ObjectError {
     /// There is no room for more.
     #[error("there is no room left on the disk for stored files")]
     NoRoom,
+    /// The object store does not answer, or does not take what it is asked.
+    #[error("the object store of files: {0}")]
+    Away(String),
     /// The disk or the store failed.
     #[error("{doing}: {cause}")]
     Failed {
@@ -59,6 +64,14 @@ impl ObjectError {
             _ => ObjectError::failed(doing, cause),
         }
     }
+
+    /// What went wrong with an object in the object store.
+    fn away(name: &str, cause: remote::RemoteError) -> Self {
+        match cause {
+            remote::RemoteError::Missing(_) => ObjectError::Missing(format!("{AWAY}{name}")),
+            cause => ObjectError::Away(cause.to_string()),
+        }
+    }
 }
 
 impl From<ObjectError> for modelyard_types::Error {
@@ -67,6 +80,12 @@ impl From<ObjectError> for modelyard_types::Error {
             ObjectError::TooLarge(_) => modelyard_types::Error::TooLarge,
             ObjectError::NoRoom => {
                 modelyard_types::Error::NoRoom("The server has no room left for files; nothing was stored".into())
+            }
+            ObjectError::Away(cause) => {
+                tracing::error!(cause, "the object store of files failed");
+                modelyard_types::Error::Unavailable(
+                    "The store of files does not answer as it should; try again later".into(),
+                )
             }
             other => modelyard_types::Error::internal("object store", other),
         }
@@ -79,6 +98,8 @@ pub struct Objects {
     store: Arc<dyn ObjectStore>,
     folder: PathBuf,
     staging: PathBuf,
+    /// Where files are kept from now on, if not in the folder.
+    away: Option<remote::Remote>,
 }
 
 impl Objects {
@@ -96,7 +117,7 @@ impl Objects {
             .map_err(|cause| ObjectError::failed("opening the object folder", cause))?
             .with_fsync(true);
         let folder = objects.canonicalize().map_err(|cause| ObjectError::failed("opening the object folder", cause))?;
-        Ok(Self { store: Arc::new(store), folder, staging })
+        Ok(Self { store: Arc::new(store), folder, staging, away: None })
     }
 
     /// Begins an upload of at most `limit` bytes.
@@ -145,6 +166,9 @@ impl Objects {
 
     /// Removes an object; fine when it is gone already.
     pub async fn delete(&self, key: &str) -> Result<(), ObjectError> {
+        if let Some(name) = key.strip_prefix(AWAY) {
+            return self.delete_away(name).await;
+        }
         match self.store.delete(&Location::from(key)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(cause) => Err(ObjectError::failed("removing an object", cause)),

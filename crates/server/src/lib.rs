@@ -7,6 +7,7 @@ pub mod crash_points;
 mod data_folder;
 pub mod demo;
 mod error;
+mod files_store;
 mod first_start;
 pub mod host;
 mod http;

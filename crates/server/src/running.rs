@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use modelyard_control::Control;
 use modelyard_control::secrets::Keyring;
+use modelyard_objects::Objects;
+use modelyard_objects::remote::{self, Remote};
 use modelyard_runner::interpreters::r::Choice;
 use modelyard_runner::interpreters::{self, Interpreter};
 use modelyard_runner::local::{Guest, LocalRunner, LocalSettings};
@@ -24,7 +26,7 @@ use crate::data_folder::DataFolder;
 use crate::first_start::Installed;
 use crate::http::{self, Front};
 use crate::settings::{RequestMemory, Settings, Size};
-use crate::{Result, StartError, first_start, host, metrics, tools, worker_files};
+use crate::{Result, StartError, files_store, first_start, host, metrics, tools, worker_files};
 
 /// How many connections from instances may wait to be taken.
 const GUESTS: usize = 16;
@@ -66,13 +68,14 @@ pub async fn start(settings: Settings) -> Result<Running> {
     let (guests, from_instances) = mpsc::channel(GUESTS);
     let worker = worker_files::lay_out(&folder.worker())
         .map_err(|e| StartError(format!("The worker package cannot be laid out: {e}.")))?;
-    let (store, runner, mut interpreters, r) = tokio::join!(
+    let (files, store, runner, mut interpreters, r) = tokio::join!(
+        files_store::open(&settings),
         open_store(&place),
         open_runner(&settings, &folder, &worker, server, &listener, guests),
         look(&folder),
         look_for_r(&settings, &folder)
     );
-    let (store, runner) = (store?, runner?);
+    let (files, store, runner) = (files?, store?, runner?);
     let mut behind = JoinSet::new();
     worker_files::compile_behind(&worker, &interpreters, &mut behind);
     let builder = tools::prepare(&settings, &folder, &interpreters, &runner, &mut behind);
@@ -102,13 +105,13 @@ pub async fn start(settings: Settings) -> Result<Running> {
         stop_grace: settings.stop_grace.0,
         environment_file_retention: settings.environment_file_retention.0,
         file_size_limit: settings.file_size_limit.0,
-        bucket_reach: modelyard_objects::remote::Reach::allowing(settings.bucket_networks.0.clone()),
+        bucket_reach: remote::Reach::allowing(settings.bucket_networks.0.clone()),
         google_storage_url: settings.google_storage_url.clone().map(|url| url.0),
         file_cache: folder.file_cache(),
         file_cache_size: settings.file_cache_size.0,
         log_retention: settings.log_retention.0,
     };
-    let control = take_up_work(told, &settings, &folder, &store).await?;
+    let control = take_up_work(told, &settings, &folder, &store, files).await?;
     first_start::note_key(&store, &keys).await?;
     let router = modelyard_api::router(modelyard_api::App::new(control.clone(), api_settings(&settings)));
     let front = Front::open(listener, from_instances, router, limits(&settings))?;
@@ -263,6 +266,7 @@ async fn take_up_work(
     settings: &Settings,
     folder: &DataFolder,
     store: &Store,
+    files: Option<Remote>,
 ) -> Result<Control> {
     let failed = |e: &dyn std::fmt::Display| StartError(format!("The server cannot take up its work: {e}."));
     let logs = match &settings.database_url {
@@ -270,7 +274,10 @@ async fn take_up_work(
         None => LogStore::open(&folder.logs().display().to_string()).await,
     };
     let logs = logs.map_err(|e| failed(&e))?;
-    let objects = modelyard_objects::Objects::local(&folder.objects()).map_err(|e| failed(&e))?;
+    let mut objects = Objects::local(&folder.objects()).map_err(|e| failed(&e))?;
+    if let Some(files) = files {
+        objects = objects.with_files_in(files);
+    }
     Control::start(told, store.clone(), logs, objects).await.map_err(|e| failed(&e))
 }
 

@@ -4,7 +4,7 @@ use reqwest::{Body, Client, Method};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{At, Reply};
+use super::{At, Reply, Value, json};
 
 impl At {
     /// The address of a file of this bucket: its name in one segment, as the stock clients write it.
@@ -27,6 +27,33 @@ impl At {
     pub async fn store(&self, name: &str, body: impl Into<Body>) -> String {
         self.put(&self.upload_url(name).await, body).await.fine();
         self.download_url(name).await
+    }
+
+    /// Begins an upload in parts in a bucket of our own; gives its id.
+    pub async fn begin_upload(&self, name: &str) -> String {
+        let path = format!("{}/start-multipart-upload", self.file(name));
+        let begun = self.send(self.request(Method::POST, &path)).await;
+        assert_eq!((begun.status, &begun["provider"]), (201, &json!("ubiops")), "{begun}");
+        begun.str("upload_id")
+    }
+
+    /// Asks for the address of a part.
+    pub async fn part_url(&self, name: &str, upload: &str, number: &str) -> Reply {
+        let path = format!("{}?upload_id={upload}&part_number={number}", self.file(name));
+        self.send(self.request(Method::POST, &path)).await
+    }
+
+    /// Sends a part, and gives how it is named.
+    pub async fn send_part(&self, name: &str, upload: &str, number: usize, bytes: impl Into<Body>) -> Value {
+        let url = self.part_url(name, upload, &number.to_string()).await.fine().str("url");
+        let sent = self.put(&url, bytes).await.fine();
+        json!({ "ETag": sent.headers["etag"].to_str().expect("a text"), "PartNumber": number })
+    }
+
+    /// Ends an upload with these parts.
+    pub async fn complete_upload(&self, name: &str, upload: &str, parts: Value) -> Reply {
+        let path = format!("{}/complete-multipart-upload", self.file(name));
+        self.post(&path, json!({ "upload_id": upload, "parts": parts })).await
     }
 
     /// PUT to a signed address, as the stock clients do it.

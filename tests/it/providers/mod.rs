@@ -1,6 +1,7 @@
 //! Buckets whose files lie at a provider: one suite through the API, against each of them. What the providers are is in `stand.rs`.
 
 mod files;
+mod own;
 mod reach;
 mod requests;
 mod secrets;
@@ -73,4 +74,8 @@ suite! {
     secrets::credentials_are_nowhere_to_be_read,
     requests::files_of_requests_come_from_a_provider_and_go_there,
     requests::a_file_is_fetched_again_when_it_was_replaced,
+    own::own_files_are_kept_there,
+    own::parts_and_blobs_are_kept_there_too,
+    own::requests_use_what_is_kept_there,
+    own::while_it_is_gone_files_cannot_be_had_and_none_is_lost,
 }

@@ -3,7 +3,7 @@
 use super::stand::Stand;
 use crate::kit::*;
 
-const CODE: &str = r#"
+pub const CODE: &str = r#"
     class Deployment:
         def request(self, data):
             text = open(data["photo"]).read()
@@ -12,7 +12,7 @@ const CODE: &str = r#"
 "#;
 
 /// Copies that the server keeps.
-fn copies(server: &TestServer) -> usize {
+pub fn copies(server: &TestServer) -> usize {
     std::fs::read_dir(server.data().join("file-cache/entries")).unwrap().count()
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use modelyard_objects::remote::{Entry as Found, Part, Remote};
-use modelyard_objects::{ObjectError, Staged, read_ranges};
+use modelyard_objects::{Kept, ObjectError, Staged, read_ranges};
 use modelyard_types::buckets::Provider;
 use modelyard_types::files::{FileName, UploadedPart};
 use modelyard_types::{BucketId, Error, Kind, Result, Timestamp};
@@ -123,10 +123,13 @@ impl Provided {
         self.remote.complete(name.as_str(), upload, &named).await.map_err(told)
     }
 
-    /// Opens a file and gives its size: a copy on this server's disk, as long as the provider has the same one.
-    pub(super) async fn open(&self, providers: &Providers, name: &FileName) -> Result<(File, u64)> {
+    /// Opens a file of at most so many bytes and gives its size: a copy on this server's disk, as long as the provider has the same one.
+    pub(super) async fn open(&self, providers: &Providers, name: &FileName, most: u64) -> Result<(File, u64)> {
         for _ in 0..LOOKS {
             let about = self.look(name).await?;
+            if about.size > most {
+                return Err(Error::TooLarge);
+            }
             let fetch = async {
                 let (found, bytes) = self.remote.read(name.as_str(), None).await.map_err(failed)?;
                 match (found.etag, found.size) == (about.etag.clone(), about.size) {
@@ -160,7 +163,7 @@ impl Provided {
 
     pub(super) async fn put(&self, name: &FileName, staged: Staged) -> Result<()> {
         let opened = File::open(staged.path()).map_err(|cause| Error::internal("opening an upload", cause))?;
-        let bytes = read_ranges(vec![(Arc::new(opened), 0..staged.size())]);
+        let bytes = read_ranges(vec![(Kept::Here(Arc::new(opened)), 0..staged.size())]).await?;
         self.remote.write(name.as_str(), None, bytes).await.map(drop).map_err(told)
     }
 }

@@ -1,14 +1,13 @@
 //! The providers that keep files of buckets: what users say of them, which are open, and what they say in our words.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use modelyard_objects::Cache;
 use modelyard_objects::remote::{Place, Reach, Remote, RemoteError};
 use modelyard_store::{Bucket, buckets};
 use modelyard_types::buckets::{Provider, Settings};
 use modelyard_types::{BucketId, Error, Kind, Result, Timestamp};
-use serde_json::Value;
 
 use super::provided::Provided;
 use super::{credentials, refuse_settings};
@@ -25,31 +24,26 @@ pub(super) const OPEN: usize = 256;
 pub(crate) struct Providers {
     reach: Reach,
     google: Option<String>,
-    pub(super) cache: Cache,
+    pub(super) cache: Arc<Cache>,
     /// The one used last is the last.
     open: Mutex<VecDeque<(BucketId, Timestamp, Remote)>>,
 }
 
 impl Providers {
-    pub(crate) fn new(settings: &crate::Settings) -> Result<Self> {
-        let cache = Cache::open(&settings.file_cache, settings.file_cache_size);
-        Ok(Self {
+    pub(crate) fn new(settings: &crate::Settings, cache: Arc<Cache>) -> Self {
+        Self {
             reach: settings.bucket_reach.clone(),
             google: settings.google_storage_url.clone(),
-            cache: cache.map_err(|cause| Error::internal("opening the copies of files", cause))?,
+            cache,
             open: Mutex::default(),
-        })
+        }
     }
 
     /// Opens a place; asks the provider nothing.
     fn open(&self, provider: Provider, credentials: &Settings, configuration: &Settings) -> Result<Remote> {
-        let place = match provider {
-            Provider::Ubiops => return Err(Error::Internal("no provider keeps the files of this bucket".into())),
-            Provider::AmazonS3 => Place::s3(credentials, configuration),
-            Provider::GoogleCloudStorage => Place::gcs(credentials, configuration),
-            Provider::AzureBlobStorage => Place::azure(credentials, configuration),
-        };
-        let mut place = place.map_err(told)?;
+        let place = Place::of(provider, credentials, configuration).map_err(told)?;
+        let none = || Error::Internal("no provider keeps the files of this bucket".into());
+        let mut place = place.ok_or_else(none)?;
         if let Place::Gcs(place) = &mut place {
             place.base_url.clone_from(&self.google);
         }
@@ -116,7 +110,7 @@ impl Control {
             return Ok(Checked { credentials: None, configuration: Settings::new() });
         }
         let (credentials, mut configuration) = (credentials.unwrap_or_default(), configuration.unwrap_or_default());
-        end_prefix(&mut configuration);
+        Place::end_prefix(&mut configuration);
         let remote = self.0.providers.open(provider, &credentials, &configuration)?;
         remote.check().await.map_err(|cause| match told(cause) {
             Error::Invalid(why) | Error::Unavailable(why) => {
@@ -147,16 +141,6 @@ impl Control {
         };
         let configuration = configuration.unwrap_or(&old.configuration).clone();
         self.check_provider(old.provider, Some(credentials), Some(configuration)).await.map(Some)
-    }
-}
-
-/// A prefix is a folder.
-fn end_prefix(configuration: &mut Settings) {
-    if let Some(Value::String(prefix)) = configuration.get_mut("prefix")
-        && !prefix.is_empty()
-        && !prefix.ends_with('/')
-    {
-        prefix.push('/');
     }
 }
 

@@ -96,11 +96,11 @@ impl Control {
         }
     }
 
-    /// Opens a file for reading; gives it and its size.
-    pub(crate) async fn open_file(&self, on: &Storage, name: &FileName) -> Result<(File, u64)> {
+    /// Opens a file of at most so many bytes for reading; gives it and its size.
+    pub(crate) async fn open_file(&self, on: &Storage, name: &FileName, most: u64) -> Result<(File, u64)> {
         match on {
-            Storage::Kept(container) => self.files().open_whole(*container, name).await,
-            Storage::Provided(files) => files.open(&self.0.providers, name).await,
+            Storage::Kept(container) => self.files().open_whole(*container, name, most).await,
+            Storage::Provided(files) => files.open(&self.0.providers, name, most).await,
         }
     }
 

@@ -13,9 +13,7 @@ use std::fs;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use futures_util::Stream;
-use modelyard_objects::{ObjectError, Objects, Staged, Staging, read_ranges};
+use modelyard_objects::{Cache, Kept, ObjectError, Objects, Pieces, Staged, Staging, read_ranges};
 use modelyard_store::files::listing::{self, Page, Wanted};
 use modelyard_store::files::{self, uploads};
 use modelyard_store::{File, Store, StoreError};
@@ -38,6 +36,8 @@ pub struct Files {
     objects: Objects,
     signer: Signer,
     limit: u64,
+    /// Copies of what the object store has.
+    cache: Arc<Cache>,
     /// Told when bytes became leftovers.
     cleaning: Arc<Notify>,
 }
@@ -68,12 +68,19 @@ enum Terms<'a> {
 pub struct Opened {
     /// The file.
     pub file: File,
-    parts: Vec<(Arc<fs::File>, u64)>,
+    parts: Vec<(Kept, u64)>,
 }
 
 impl Files {
-    pub(crate) fn new(store: Store, objects: Objects, signer: Signer, limit: u64, cleaning: Arc<Notify>) -> Self {
-        Self { store, objects, signer, limit, cleaning }
+    pub(crate) fn new(
+        store: Store,
+        objects: Objects,
+        signer: Signer,
+        limit: u64,
+        cache: Arc<Cache>,
+        cleaning: Arc<Notify>,
+    ) -> Self {
+        Self { store, objects, signer, limit, cache, cleaning }
     }
 
     /// The largest file, in bytes.
@@ -235,7 +242,7 @@ impl Files {
         Err(Error::Internal(format!("the bytes of file {name} in container {container} are missing")))
     }
 
-    async fn open_all(&self, keys: Vec<(String, i64)>) -> Result<Vec<(Arc<fs::File>, u64)>, ObjectError> {
+    async fn open_all(&self, keys: Vec<(String, i64)>) -> Result<Vec<(Kept, u64)>, ObjectError> {
         let mut parts = Vec::with_capacity(keys.len());
         for (key, size) in keys {
             parts.push((self.objects.open_file(&key).await?, size.unsigned_abs()));
@@ -243,16 +250,31 @@ impl Files {
         Ok(parts)
     }
 
-    /// Opens a file as one, and gives its size: one of several parts is copied together first.
-    pub(crate) async fn open_whole(&self, container: ContainerId, name: &FileName) -> Result<(fs::File, u64)> {
+    /// Opens a file of at most so many bytes as one on this server's disk, and gives its size: one of several parts is copied together
+    /// first, and of what is in the object store the copy is kept for the next one.
+    pub(crate) async fn open_whole(
+        &self,
+        container: ContainerId,
+        name: &FileName,
+        most: u64,
+    ) -> Result<(fs::File, u64)> {
         let opened = self.open(container, name).await?;
         let size = opened.size();
-        let mut ranges = opened.ranges(0..size);
-        let opened = match ranges.len() {
-            1 => ranges.remove(0).0.try_clone().map_err(|cause| Error::internal("opening a file", cause))?,
+        if size > most {
+            return Err(Error::TooLarge);
+        }
+        let id = opened.file.id;
+        let ranges = opened.ranges(0..size);
+        let file = match ranges.as_slice() {
+            [(Kept::Here(file), _)] => file.try_clone().map_err(|cause| Error::internal("opening a file", cause))?,
+            [(Kept::Away(..), _), ..] => {
+                // The bytes of an id never change.
+                let copied = self.cache.get(&id.0.simple().to_string(), size, read_ranges(ranges)).await;
+                copied.map_err(|cause: ObjectError| Error::from(cause))?
+            }
             _ => self.objects.joined(ranges).await?,
         };
-        Ok((opened, size))
+        Ok((file, size))
     }
 
     /// Takes a copy of an open file, of at most so many bytes.
@@ -310,12 +332,12 @@ impl Opened {
     }
 
     /// Some of its bytes, in order.
-    pub fn read(self, range: Range<u64>) -> impl Stream<Item = Result<Bytes, ObjectError>> + Send {
-        read_ranges(self.ranges(range))
+    pub async fn read(self, range: Range<u64>) -> Result<Pieces> {
+        Ok(read_ranges(self.ranges(range)).await?)
     }
 
-    /// Where some of its bytes lie: open files and ranges in them.
-    pub fn ranges(self, range: Range<u64>) -> Vec<(Arc<fs::File>, Range<u64>)> {
+    /// Where some of its bytes lie: kept files and ranges in them.
+    pub fn ranges(self, range: Range<u64>) -> Vec<(Kept, Range<u64>)> {
         let mut ranges = Vec::with_capacity(self.parts.len());
         let mut begin = 0;
         for (file, size) in self.parts {
@@ -329,7 +351,7 @@ impl Opened {
     }
 }
 
-fn total(parts: &[(Arc<fs::File>, u64)]) -> u64 {
+fn total(parts: &[(Kept, u64)]) -> u64 {
     parts.iter().map(|(_, size)| size).sum()
 }
 

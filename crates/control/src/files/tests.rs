@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 use modelyard_store::leftovers::{self, Leftover};
 use modelyard_types::buckets::BucketCreate;
@@ -56,7 +57,7 @@ impl World {
 
     /// Bytes that are to be removed.
     async fn leftovers(&self) -> usize {
-        let found = leftovers::next(self.control.store(), 1000).await.unwrap();
+        let found = leftovers::next(self.control.store(), Timestamp::now(), 1000).await.unwrap();
         found.iter().filter(|it| matches!(it, Leftover::Object(_))).count()
     }
 }
@@ -119,7 +120,7 @@ async fn an_upload_that_is_given_up_too_late_stays_the_file_it_became() {
     modelyard_store::files::uploads::abandon(&mut tx, upload).await.unwrap();
     tx.commit().await.unwrap();
     let opened = world.files().open(container, &name("a")).await.unwrap();
-    assert_eq!(opened.read(0..1).try_collect::<Vec<_>>().await.unwrap().concat(), b"1");
+    assert_eq!(opened.read(0..1).await.unwrap().try_collect::<Vec<_>>().await.unwrap().concat(), b"1");
 }
 
 #[tokio::test]
@@ -137,7 +138,7 @@ async fn bytes_without_a_row_are_removed_after_a_while() {
     single::clear_stray_files(&world.control, Duration::ZERO).await;
     assert_eq!(world.kept().await, 2);
     let opened = world.files().open(container, &name("a")).await.unwrap();
-    assert_eq!(opened.read(0..1).try_collect::<Vec<_>>().await.unwrap().concat(), b"1");
+    assert_eq!(opened.read(0..1).await.unwrap().try_collect::<Vec<_>>().await.unwrap().concat(), b"1");
 }
 
 #[tokio::test]
@@ -183,7 +184,7 @@ async fn ranges_go_across_parts() {
     world.files().complete(container, &name("a"), &upload.to_string(), &parts).await.unwrap();
     for range in [0..8, 0..0, 2..4, 3..7, 7..8, 1..8] {
         let opened = world.files().open(container, &name("a")).await.unwrap();
-        let read = opened.read(range.clone()).try_collect::<Vec<_>>().await.unwrap().concat();
+        let read = opened.read(range.clone()).await.unwrap().try_collect::<Vec<_>>().await.unwrap().concat();
         assert_eq!(read, b"abcdefgh"[range.start as usize..range.end as usize], "{range:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! From the names and values that users give to a place. What is wrong is said without the value, which may be a secret.
 
+use modelyard_types::buckets::Provider;
 use serde_json::{Map, Value};
 
 use super::RemoteError;
@@ -8,6 +9,26 @@ use super::place::{Azure, Gcs, Place, S3};
 type Fields = Map<String, Value>;
 
 impl Place {
+    /// The place of a provider; none when it is our own.
+    pub fn of(provider: Provider, credentials: &Fields, configuration: &Fields) -> Result<Option<Self>, RemoteError> {
+        match provider {
+            Provider::Ubiops => Ok(None),
+            Provider::AmazonS3 => Self::s3(credentials, configuration).map(Some),
+            Provider::GoogleCloudStorage => Self::gcs(credentials, configuration).map(Some),
+            Provider::AzureBlobStorage => Self::azure(credentials, configuration).map(Some),
+        }
+    }
+
+    /// Ends the prefix in a configuration, if there is one, with a slash: it is a folder.
+    pub fn end_prefix(configuration: &mut Fields) {
+        if let Some(Value::String(prefix)) = configuration.get_mut("prefix")
+            && !prefix.is_empty()
+            && !prefix.ends_with('/')
+        {
+            prefix.push('/');
+        }
+    }
+
     /// A bucket of S3: `access_key` and `secret_key`; `bucket`, and `prefix`, `region`, `endpoint_url`, `signature_version`, `verify`,
     /// `use_ssl`.
     pub fn s3(credentials: &Fields, configuration: &Fields) -> Result<Self, RemoteError> {

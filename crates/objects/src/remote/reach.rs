@@ -54,6 +54,11 @@ impl Reach {
         Self(Arc::new(Inner { allowed, ..Inner::default() }))
     }
 
+    /// All addresses: for a place that the operator names.
+    pub fn everywhere() -> Self {
+        Self::allowing(vec![(Ipv4Addr::UNSPECIFIED.into(), 0), (Ipv6Addr::UNSPECIFIED.into(), 0)])
+    }
+
     /// Whether an address may be dialled.
     pub fn permits(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod files;
+mod kept;
 mod kit;
 mod lists;
 mod places;
@@ -55,4 +56,5 @@ suite! {
     refusals::wrong_credentials_and_missing_buckets_are_told_apart,
     refusals::what_cannot_be_reached_is_named,
     refusals::names_that_cannot_be_are_refused,
+    kept::kept_files_are_in_the_store_and_found_by_their_shelf,
 }

@@ -135,6 +135,9 @@ settings! {
     public_url: Option<PublicUrl> = "";
     /// The largest file in a bucket.
     file_size_limit: Size = "100 GB";
+    /// A JSON file that names the object store in which files of buckets of our own and blobs are kept: `provider`, `credentials` and
+    /// `configuration`, as for a bucket. Empty: the data folder. Files that are in the data folder stay there.
+    files_store: Option<PathBuf> = "";
     /// Networks in which providers of buckets may be, beside the internet, as `10.0.0.0/8,127.0.0.0/8`. Whoever creates a bucket
     /// names the address of its provider, so others cannot be reached: this host, private networks.
     bucket_networks: Networks = "";

@@ -27,12 +27,8 @@ impl Carrier {
         let brought: Vec<(CallFile, u64)> = stream::iter(opening).buffered(AT_ONCE).try_collect().await?;
         let size: u64 = brought.iter().map(|(_, size)| size).sum();
         if size > self.scratch {
-            let mb = |bytes: u64| bytes.div_ceil(1 << 20);
-            return Err(Error::Invalid(format!(
-                "The files of the request have {} MiB, more than the {} MiB of disk that an instance of this type has",
-                mb(size),
-                mb(self.scratch)
-            )));
+            let mb = size.div_ceil(1 << 20);
+            return Err(Error::Invalid(format!("The files of the request have {mb} MiB, more than {}", self.room())));
         }
         Ok(brought.into_iter().map(|(file, _)| file).collect())
     }
@@ -43,13 +39,20 @@ impl Carrier {
                 let project = control.catalogue().project_of(self.project).ok_or(Error::NotFound(Kind::Project))?;
                 let bucket = project.buckets.get(&uri.bucket).copied().ok_or_else(|| no_bucket(file, uri))?;
                 let storage = control.storage(bucket).await?;
-                let opened = control.open_file(&storage, &uri.file).await;
+                let opened = control.open_file(&storage, &uri.file, self.scratch).await;
                 opened.map(|(opened, size)| (uri.file.last().to_owned(), opened, size))
             }
-            Source::Blob(id) => control.open_whole_blob(self.project, *id).await,
+            Source::Blob(id) => control.open_whole_blob(self.project, *id, self.scratch).await,
         };
-        let (name, opened, size) = opened.map_err(|cause| not_there(file, cause))?;
+        let (name, opened, size) = opened.map_err(|cause| match cause {
+            Error::TooLarge => Error::Invalid(format!("{file} has more than {}", self.room())),
+            cause => not_there(file, cause),
+        })?;
         let opened: OwnedFd = opened.into();
         Ok((CallFile { name, file: opened }, size))
+    }
+
+    fn room(&self) -> String {
+        format!("the {} MiB of disk that an instance of this type has", self.scratch.div_ceil(1 << 20))
     }
 }

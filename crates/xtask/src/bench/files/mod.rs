@@ -1,10 +1,11 @@
 //! `files`: a large file up and down by signed addresses, many small ones, and lists of very many.
 //!
-//! The floor is nginx with PUT and GET on the same disk; `cp` and `fsync` stand beside it. Ours hashes what it takes and waits
-//! until it is on the disk, its row too.
+//! The floor is nginx with PUT and GET on the same disk; `cp` and `fsync`, and a store that speaks S3, stand beside it. Ours hashes
+//! what it takes and waits until it is on the disk, its row too.
 
 mod bucket;
 mod nginx;
+mod s3;
 mod soak;
 mod wire;
 
@@ -43,13 +44,13 @@ const MB: f64 = 1e6;
 /// Measures large files, small files and lists.
 pub fn run(options: &Options, binaries: &Binaries) -> Result<Report> {
     let mut report = Report::new("files", Machine::look(binaries.profile));
-    let floor = Nginx::start(&binaries.home)?;
+    let (floor, store) = (Nginx::start(&binaries.home)?, s3::Store::start(&binaries.home)?);
     let server = match options.floor_only {
         true => None,
         false => Some(Server::start_new(options, binaries)?),
     };
     let piece = noise();
-    let side = Sides { floor: &floor, ours: server.as_ref(), home: &binaries.home, piece: &piece };
+    let side = Sides { floor: &floor, store: &store, ours: server.as_ref(), home: &binaries.home, piece: &piece };
     let rounds = options.rounds(5);
     let large = side.large(rounds)?;
     report.targets = vec![
@@ -80,6 +81,7 @@ fn noise() -> Vec<u8> {
 /// Both sides of what is compared.
 struct Sides<'a> {
     floor: &'a Nginx,
+    store: &'a s3::Store,
     ours: Option<&'a Server>,
     home: &'a Path,
     piece: &'a [u8],
@@ -91,6 +93,8 @@ impl Sides<'_> {
         let mut up = RateRow::new("256 MiB up, MB/s; floor: nginx PUT");
         let mut down = RateRow::new("256 MiB down, MB/s; floor: nginx GET");
         let mut copied = RateRow::new("256 MiB up, MB/s; floor: cp and fsync");
+        let mut stored = RateRow::new("256 MiB up, MB/s; floor: s3s-fs");
+        let mut fetched = RateRow::new("256 MiB down, MB/s; floor: s3s-fs");
         let content = Content { piece: self.piece, size: LARGE };
         // The first round makes files and fills caches.
         for round in 0..=rounds {
@@ -101,6 +105,8 @@ impl Sides<'_> {
             let sent = put(self.floor.address, &path, content)?;
             let got = get(self.floor.address, &path, LARGE)?;
             let copy = copy(self.home, content)?;
+            let store = put(self.store.address, &self.store.upload_path(&name)?, content)?;
+            let fetch = get(self.store.address, &self.store.download_path(&name)?, LARGE)?;
             let mut ours = None;
             if let Some(server) = self.ours {
                 let (bucket, mut wire) = (Bucket::of(server), Wire::open(server.address)?);
@@ -116,12 +122,14 @@ impl Sides<'_> {
                 (&mut up, sent, ours.map(|it| it.0)),
                 (&mut down, got, ours.map(|it| it.1)),
                 (&mut copied, copy, ours.map(|it| it.0)),
+                (&mut stored, store, ours.map(|it| it.0)),
+                (&mut fetched, fetch, ours.map(|it| it.1)),
             ] {
                 row.floor.push(LARGE as f64 / MB / floor);
                 row.ours.extend(ours.map(|seconds| LARGE as f64 / MB / seconds));
             }
         }
-        Ok(vec![up, down, copied])
+        Ok(vec![up, down, copied, stored, fetched])
     }
 
     /// Many files up and down, by several connections.
@@ -129,6 +137,8 @@ impl Sides<'_> {
         let mut up = RateRow::new("10 KiB up, 8 connections; floor: nginx");
         let mut down = RateRow::new("10 KiB down, 8 connections; floor: nginx");
         let mut asked = RateRow::new("10 KiB up, asking for the address, too");
+        let mut stored = RateRow::new("10 KiB up, 8 connections; floor: s3s-fs");
+        let mut fetched = RateRow::new("10 KiB down, 8 connections; floor: s3s-fs");
         let content = Content { piece: self.piece, size: SMALL };
         for round in 1..=rounds {
             interrupt::check()?;
@@ -136,18 +146,24 @@ impl Sides<'_> {
             let paths: Vec<String> = (0..MANY).map(|at| format!("/small-{round}-{at}")).collect();
             up.floor.push(each(self.floor.address, &paths, |wire, path| wire.put(path, content))?);
             down.floor.push(each(self.floor.address, &paths, |wire, path| fetch(wire, path, SMALL))?);
+            let names: Vec<String> = (0..MANY).map(|at| format!("small-{round}-{at}")).collect();
+            let ups = names.iter().map(|name| self.store.upload_path(name)).collect::<Result<Vec<_>>>()?;
+            stored.floor.push(each(self.store.address, &ups, |wire, path| wire.put(path, content))?);
+            let downs = names.iter().map(|name| self.store.download_path(name)).collect::<Result<Vec<_>>>()?;
+            fetched.floor.push(each(self.store.address, &downs, |wire, path| fetch(wire, path, SMALL))?);
             let Some(server) = self.ours else { continue };
             let (bucket, mut wire) = (Bucket::of(server), Wire::open(server.address)?);
-            let names: Vec<String> = (0..MANY).map(|at| format!("small-{round}-{at}")).collect();
             let ups = names.iter().map(|name| bucket.upload_path(&mut wire, name)).collect::<Result<Vec<_>>>()?;
             up.ours.push(each(server.address, &ups, |wire, path| wire.put(path, content))?);
             let downs = names.iter().map(|name| bucket.download_path(&mut wire, name)).collect::<Result<Vec<_>>>()?;
             down.ours.push(each(server.address, &downs, |wire, path| fetch(wire, path, SMALL))?);
+            stored.ours.extend(up.ours.last());
+            fetched.ours.extend(down.ours.last());
             asked
                 .ours
                 .push(each(server.address, &names, |wire, name| bucket.store(wire, &format!("b-{name}"), content))?);
         }
-        Ok(vec![up, down, asked])
+        Ok(vec![up, down, asked, stored, fetched])
     }
 }
 

@@ -1,0 +1,105 @@
+//! A store beside the floor: `s3s-fs`, which speaks S3, checks signatures and keeps files in a folder. It does not wait for the disk.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use modelyard_objects::remote::{Place, Reach, Remote, S3};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+use super::super::child::{self, Guarded};
+use super::super::{Result, http};
+use super::wire::Wire;
+use crate::place::root;
+
+/// The version that is installed when there is none.
+const VERSION: &str = "0.14.1";
+/// How long its installation may take: it is compiled.
+const INSTALLATION: Duration = Duration::from_secs(1800);
+/// How long its start may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long signed addresses are good.
+const VALID: Duration = Duration::from_secs(3600);
+const BUCKET: &str = "bench";
+const KEY: &str = "bench-key";
+const SECRET: &str = "bench-secret";
+
+/// A running store; it and its folder are gone when dropped.
+pub struct Store {
+    // The process must end before its folder goes.
+    _process: Guarded,
+    _folder: TempDir,
+    /// Where it listens.
+    pub address: SocketAddr,
+    files: Remote,
+    runtime: Runtime,
+}
+
+impl Store {
+    /// Starts one with a folder below `home`, where our server has its own.
+    pub fn start(home: &Path) -> Result<Self> {
+        let said = |e: &dyn std::fmt::Display| format!("s3s-fs cannot be set up: {e}");
+        let program = installed()?;
+        let folder = tempfile::Builder::new().prefix("s3s-fs-").tempdir_in(home).map_err(|e| said(&e))?;
+        fs::create_dir(folder.path().join(BUCKET)).map_err(|e| said(&e))?;
+        let address = http::free_address()?;
+        let mut command = Command::new(program);
+        command.args(["--host", &address.ip().to_string(), "--port", &address.port().to_string()]);
+        command.args(["--access-key", KEY, "--secret-key", SECRET]).arg(folder.path()).env("RUST_LOG", "error");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut process = Guarded::start("s3s-fs", &mut command)?;
+        let from = Instant::now();
+        while Wire::open(address).is_err() {
+            process.check()?;
+            if from.elapsed() > LIMIT {
+                return Err("s3s-fs does not listen".into());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let place = Place::S3(S3 {
+            access_key: KEY.into(),
+            secret_key: SECRET.into(),
+            bucket: BUCKET.into(),
+            prefix: String::new(),
+            region: None,
+            endpoint_url: Some(format!("http://{address}")),
+            signature_version: None,
+            verify: None,
+            use_ssl: None,
+        });
+        let files = Remote::open(place, &Reach::everywhere()).map_err(|e| said(&e))?;
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|e| said(&e))?;
+        Ok(Self { _process: process, _folder: folder, address, files, runtime })
+    }
+
+    /// The path of a signed address to send a file to.
+    pub fn upload_path(&self, name: &str) -> Result<String> {
+        self.path(self.runtime.block_on(self.files.sign_put(name, VALID)).map_err(|e| e.to_string())?)
+    }
+
+    /// The path of a signed address to fetch a file from.
+    pub fn download_path(&self, name: &str) -> Result<String> {
+        self.path(self.runtime.block_on(self.files.sign_get(name, VALID)).map_err(|e| e.to_string())?)
+    }
+
+    fn path(&self, url: String) -> Result<String> {
+        let path = url.strip_prefix(&format!("http://{}", self.address)).map(str::to_owned);
+        path.ok_or_else(|| "an address of s3s-fs is somewhere else".into())
+    }
+}
+
+/// The program; compiled and installed among our build results when there is none.
+fn installed() -> Result<PathBuf> {
+    let folder = root().join("target/s3s-fs");
+    let program = folder.join("bin/s3s-fs");
+    if !program.exists() {
+        eprintln!("s3s-fs was not found: installing {VERSION} into {}", folder.display());
+        let mut command = Command::new("cargo");
+        command.args(["install", "--quiet", "--locked", "--version", VERSION, "--features", "binary", "--root"]);
+        child::output("cargo install s3s-fs", command.arg(&folder).arg("s3s-fs"), INSTALLATION)?;
+    }
+    Ok(program)
+}
