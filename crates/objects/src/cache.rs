@@ -100,6 +100,7 @@ impl Cache {
         let kept = staged.size() == size;
         // One that grew meanwhile has not the room that was promised.
         if kept {
+            staged.flush().await?;
             staged.become_file(self.entries.join(key)).await?;
             self.known().add(key.to_owned(), room);
         }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -18,6 +19,8 @@ use crate::held::{Held, is_much};
 
 /// How many bytes are written at a time.
 const BATCH: usize = 1 << 20;
+/// From so many bytes at a time on the kernel is told to write them to the disk.
+const WRITTEN_BEHIND: u64 = 512 << 10;
 /// How many pieces are written at a time, however small they are.
 const PIECES: usize = 256;
 
@@ -37,6 +40,7 @@ pub struct Staging {
 #[derive(Debug)]
 pub struct Staged {
     left: Leftover,
+    file: File,
     size: u64,
     sha256: String,
 }
@@ -45,6 +49,7 @@ pub struct Staged {
 struct Writer {
     left: Leftover,
     file: Option<File>,
+    written: u64,
     hash: Sha256,
 }
 
@@ -65,7 +70,7 @@ impl Staging {
     /// An upload without a byte; its file is made with the first batch.
     pub(crate) fn begin(folder: &Path, limit: u64) -> Self {
         let path = folder.join(Uuid::new_v4().simple().to_string());
-        let writer = Writer { left: Leftover(Some(path)), file: None, hash: Sha256::new() };
+        let writer = Writer { left: Leftover(Some(path)), file: None, written: 0, hash: Sha256::new() };
         Self {
             writer: Some(writer),
             writing: None,
@@ -144,7 +149,7 @@ impl Staging {
         self.writer.take().ok_or_else(|| ObjectError::failed(DOING, "it broke off before"))
     }
 
-    /// Ends the upload, durably.
+    /// Ends the upload. It is durable when it was made an object.
     pub async fn finish(mut self) -> Result<Staged, ObjectError> {
         let mut writer = self.writer().await?;
         let (batch, size) = (std::mem::take(&mut self.batch), self.size);
@@ -172,6 +177,7 @@ impl Writer {
     }
 
     fn write(&mut self, batch: &[Bytes]) -> io::Result<()> {
+        let at = self.written;
         let file = self.file()?;
         let mut slices: Vec<IoSlice<'_>> = batch.iter().map(|piece| IoSlice::new(piece)).collect();
         let mut rest = slices.as_mut_slice();
@@ -182,6 +188,9 @@ impl Writer {
             }
             IoSlice::advance_slices(&mut rest, written);
         }
+        let length = batch.iter().map(Bytes::len).sum::<usize>() as u64;
+        write_behind(file, at, length);
+        self.written += length;
         for piece in batch {
             self.hash.update(piece);
         }
@@ -189,8 +198,20 @@ impl Writer {
     }
 
     fn finish(mut self, size: u64) -> io::Result<Staged> {
-        self.file()?.sync_all()?;
-        Ok(Staged { left: self.left, size, sha256: hex::encode(self.hash.finalize()) })
+        self.file()?;
+        let Some(file) = self.file else { return Err(io::Error::other("the file was just made")) };
+        Ok(Staged { left: self.left, file, size, sha256: hex::encode(self.hash.finalize()) })
+    }
+}
+
+/// Has the kernel begin to write to the disk what was just written, so that little is left to wait for at the end of a large file. Pages
+/// on their way stay in memory.
+fn write_behind(file: &File, at: u64, length: u64) {
+    if length >= WRITTEN_BEHIND
+        && let (Ok(at), Ok(length)) = (i64::try_from(at), i64::try_from(length))
+    {
+        // It is a hint: the sync at the end is what counts.
+        let _ = posix_fadvise(file, at, length, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
 }
 
@@ -210,19 +231,44 @@ impl Staged {
         &self.sha256
     }
 
-    pub(crate) async fn become_file(mut self, target: PathBuf) -> Result<(), ObjectError> {
-        let Some(source) = self.left.0.take() else {
-            return Ok(());
-        };
-        let moved = tokio::task::spawn_blocking(move || {
-            let parent = target.parent().unwrap_or(Path::new("/"));
-            let renamed = std::fs::create_dir_all(parent).and_then(|()| std::fs::rename(&source, &target));
-            if renamed.is_err() {
-                drop(Leftover(Some(source)));
+    /// Writes what it holds to the disk: for those whose readers trust what they find after a crash.
+    pub(crate) async fn flush(&self) -> Result<(), ObjectError> {
+        let file = self.file.try_clone().map_err(|cause| failed(&cause))?;
+        let done = tokio::task::spawn_blocking(move || file.sync_all()).await.map_err(io::Error::other);
+        done.and_then(|done| done).map_err(|cause| failed(&cause))
+    }
+
+    /// Gives the file its place; durable when this returns, and not before.
+    pub(crate) async fn become_file(self, target: PathBuf) -> Result<(), ObjectError> {
+        let moved = tokio::task::spawn_blocking(move || self.move_to(&target)).await.map_err(io::Error::other);
+        moved.and_then(|done| done).map_err(|cause| ObjectError::of_io("keeping an upload", &cause))
+    }
+
+    /// The name comes before the bytes are on the disk, so that one commit of the file system does for both. Nobody looks for it before
+    /// this is over; after a crash it is a stray.
+    fn move_to(mut self, target: &Path) -> io::Result<()> {
+        let parent = target.parent().unwrap_or(Path::new("/"));
+        make_folder(parent)?;
+        std::fs::rename(self.path(), target)?;
+        self.left.0 = Some(target.to_owned());
+        self.file.sync_all()?;
+        File::open(parent)?.sync_all()?;
+        self.left.0 = None;
+        Ok(())
+    }
+}
+
+/// Makes a folder, durably, if it is not there.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    match (folder.is_dir(), folder.parent()) {
+        (false, Some(above)) => {
+            make_folder(above)?;
+            match std::fs::create_dir(folder) {
+                Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
+                made => made?,
             }
-            renamed.and_then(|()| File::open(parent)?.sync_all())
-        });
-        let moved = moved.await.map_err(io::Error::other).and_then(|done| done);
-        moved.map_err(|cause| ObjectError::of_io("keeping an upload", &cause))
+            File::open(above)?.sync_all()
+        }
+        _ => Ok(()),
     }
 }
