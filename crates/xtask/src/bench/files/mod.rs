@@ -105,8 +105,8 @@ impl Sides<'_> {
             let sent = put(self.floor.address, &path, content)?;
             let got = get(self.floor.address, &path, LARGE)?;
             let copy = copy(self.home, content)?;
-            let store = put(self.store.address, &self.store.upload_path(&name)?, content)?;
-            let fetch = get(self.store.address, &self.store.download_path(&name)?, LARGE)?;
+            let store = put(self.store.address, &s3::path(&name), content)?;
+            let fetch = get(self.store.address, &s3::path(&name), LARGE)?;
             let mut ours = None;
             if let Some(server) = self.ours {
                 let (bucket, mut wire) = (Bucket::of(server), Wire::open(server.address)?);
@@ -147,10 +147,8 @@ impl Sides<'_> {
             up.floor.push(each(self.floor.address, &paths, |wire, path| wire.put(path, content))?);
             down.floor.push(each(self.floor.address, &paths, |wire, path| fetch(wire, path, SMALL))?);
             let names: Vec<String> = (0..MANY).map(|at| format!("small-{round}-{at}")).collect();
-            let ups = names.iter().map(|name| self.store.upload_path(name)).collect::<Result<Vec<_>>>()?;
-            stored.floor.push(each(self.store.address, &ups, |wire, path| wire.put(path, content))?);
-            let downs = names.iter().map(|name| self.store.download_path(name)).collect::<Result<Vec<_>>>()?;
-            fetched.floor.push(each(self.store.address, &downs, |wire, path| fetch(wire, path, SMALL))?);
+            stored.floor.push(each(self.store.address, &names, |wire, name| wire.put(&s3::path(name), content))?);
+            fetched.floor.push(each(self.store.address, &names, |wire, name| fetch(wire, &s3::path(name), SMALL))?);
             let Some(server) = self.ours else { continue };
             let (bucket, mut wire) = (Bucket::of(server), Wire::open(server.address)?);
             let ups = names.iter().map(|name| bucket.upload_path(&mut wire, name)).collect::<Result<Vec<_>>>()?;

@@ -1,4 +1,5 @@
-//! A store beside the floor: `s3s-fs`, which speaks S3, checks signatures and keeps files in a folder. It does not wait for the disk.
+//! A store beside the floor: `s3s-fs`, which speaks S3 and keeps files in a folder. It takes everybody for its owner, as it is without
+//! keys, hashes what it takes (MD5), and does not wait for the disk.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -6,9 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use modelyard_objects::remote::{Place, Reach, Remote, S3};
 use tempfile::TempDir;
-use tokio::runtime::{Builder, Runtime};
 
 use super::super::child::{self, Guarded};
 use super::super::{Result, http};
@@ -21,11 +20,7 @@ const VERSION: &str = "0.14.1";
 const INSTALLATION: Duration = Duration::from_secs(1800);
 /// How long its start may take.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long signed addresses are good.
-const VALID: Duration = Duration::from_secs(3600);
 const BUCKET: &str = "bench";
-const KEY: &str = "bench-key";
-const SECRET: &str = "bench-secret";
 
 /// A running store; it and its folder are gone when dropped.
 pub struct Store {
@@ -34,8 +29,6 @@ pub struct Store {
     _folder: TempDir,
     /// Where it listens.
     pub address: SocketAddr,
-    files: Remote,
-    runtime: Runtime,
 }
 
 impl Store {
@@ -48,7 +41,7 @@ impl Store {
         let address = http::free_address()?;
         let mut command = Command::new(program);
         command.args(["--host", &address.ip().to_string(), "--port", &address.port().to_string()]);
-        command.args(["--access-key", KEY, "--secret-key", SECRET]).arg(folder.path()).env("RUST_LOG", "error");
+        command.arg(folder.path()).env("RUST_LOG", "error");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut process = Guarded::start("s3s-fs", &mut command)?;
         let from = Instant::now();
@@ -59,36 +52,13 @@ impl Store {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        let place = Place::S3(S3 {
-            access_key: KEY.into(),
-            secret_key: SECRET.into(),
-            bucket: BUCKET.into(),
-            prefix: String::new(),
-            region: None,
-            endpoint_url: Some(format!("http://{address}")),
-            signature_version: None,
-            verify: None,
-            use_ssl: None,
-        });
-        let files = Remote::open(place, &Reach::everywhere()).map_err(|e| said(&e))?;
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(|e| said(&e))?;
-        Ok(Self { _process: process, _folder: folder, address, files, runtime })
+        Ok(Self { _process: process, _folder: folder, address })
     }
+}
 
-    /// The path of a signed address to send a file to.
-    pub fn upload_path(&self, name: &str) -> Result<String> {
-        self.path(self.runtime.block_on(self.files.sign_put(name, VALID)).map_err(|e| e.to_string())?)
-    }
-
-    /// The path of a signed address to fetch a file from.
-    pub fn download_path(&self, name: &str) -> Result<String> {
-        self.path(self.runtime.block_on(self.files.sign_get(name, VALID)).map_err(|e| e.to_string())?)
-    }
-
-    fn path(&self, url: String) -> Result<String> {
-        let path = url.strip_prefix(&format!("http://{}", self.address)).map(str::to_owned);
-        path.ok_or_else(|| "an address of s3s-fs is somewhere else".into())
-    }
+/// The path of a file there.
+pub fn path(name: &str) -> String {
+    format!("/{BUCKET}/{name}")
 }
 
 /// The program; compiled and installed among our build results when there is none.
