@@ -12,6 +12,7 @@ import typing
 
 from releases import ONLY, RELEASES, python_of
 from server import Server
+from stores import Stores
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -23,14 +24,17 @@ def options() -> argparse.Namespace:
     parser.add_argument("--url", help="a server that runs already, such as http://127.0.0.1:8080; needs --token")
     parser.add_argument("--token", help="an administrator's token for --url")
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target" / "debug" / "modelyard")
+    parser.add_argument("--stores", type=pathlib.Path, default=ROOT / "target" / "debug" / "examples" / "stores")
     parser.add_argument("--release", action="append", choices=RELEASES, help="only this one; may be repeated")
-    parser.add_argument("--only", help="only tests whose name contains this")
+    parser.add_argument("--only", help="only tests whose name contains this, or one of several after commas")
     parser.add_argument("--environments", type=pathlib.Path, default=ROOT / "target" / "clients")
     wanted = parser.parse_args()
     if bool(wanted.url) != bool(wanted.token):
         parser.error("--url and --token belong together")
     if not wanted.url and not wanted.binary.is_file():
         parser.error(f"{wanted.binary} does not exist: build it first (cargo build), or give --url and --token")
+    if not wanted.url and not wanted.stores.is_file():
+        parser.error(f"{wanted.stores} does not exist: build it first (cargo build --workspace --example stores)")
     return wanted
 
 
@@ -48,10 +52,10 @@ class Run(typing.NamedTuple):
     output: pathlib.Path
 
 
-def start(release: str, python: pathlib.Path, url: str, token: str, only: str, folder: pathlib.Path) -> Run:
+def start(release: str, python: pathlib.Path, about: typing.Dict[str, str], folder: pathlib.Path) -> Run:
     """Starts the suite with one release."""
     result, output = folder / f"{release}.json", folder / f"{release}.log"
-    environment = dict(os.environ, SUITE_URL=url, SUITE_TOKEN=token, SUITE_RESULT=str(result), SUITE_ONLY=only)
+    environment = dict(os.environ, SUITE_RESULT=str(result), **about)
     environment["TQDM_DISABLE"] = "1"
     # No proxy stands between a client and a server on the same host.
     environment["no_proxy"] = environment["NO_PROXY"] = "127.0.0.1,localhost"
@@ -87,15 +91,16 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelyard-clients-")))
         server = None
-        url, token = wanted.url, wanted.token
-        if not url:
-            server = stack.enter_context(Server(wanted.binary))
-            url, token = server.url, server.token
-        tell(f"ubiops {', '.join(releases)} against {url}")
+        about = {"SUITE_URL": wanted.url, "SUITE_TOKEN": wanted.token}
+        if not wanted.url:
+            stores = stack.enter_context(Stores(wanted.stores))
+            server = stack.enter_context(Server(wanted.binary, stores.settings))
+            about = {"SUITE_URL": server.url, "SUITE_TOKEN": server.token, "SUITE_STORES": json.dumps(stores.told)}
+        tell(f"ubiops {', '.join(releases)} against {about['SUITE_URL']}")
         runs = []
         for release in releases:
-            only = wanted.only or ONLY.get(release, "")
-            runs.append(start(release, pythons[release], url, token, only, folder))
+            about["SUITE_ONLY"] = wanted.only or ONLY.get(release, "")
+            runs.append(start(release, pythons[release], about, folder))
         for run in runs:
             good, bad = finish(run)
             passed, failed = passed + good, failed + bad

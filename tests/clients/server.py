@@ -17,10 +17,11 @@ PATIENCE = 60.0
 
 
 class Server:
-    """`with Server(binary) as server:` has a `url` and a `token`; what it wrote stands in `log`."""
+    """`with Server(binary, settings) as server:` has a `url` and a `token`; what it wrote stands in `log`."""
 
-    def __init__(self, binary: pathlib.Path) -> None:
+    def __init__(self, binary: pathlib.Path, settings: typing.Dict[str, str]) -> None:
         self.binary = binary
+        self.settings = settings
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="modelyard-clients-"))
         self.log = self.folder / "log"
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -41,7 +42,7 @@ class Server:
         listen = self.url.split("//")[1]
         command = [str(self.binary), "serve", "--data", str(data), "--listen", listen]
         # The tables of the host that runs the tests are not the tests' to change.
-        environment = dict(os.environ, MODELYARD_INSTANCE_EGRESS="all")
+        environment = dict(os.environ, MODELYARD_INSTANCE_EGRESS="all", **self.settings)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         until = time.monotonic() + PATIENCE

@@ -58,9 +58,12 @@ impl Azurite {
         &self.url
     }
 
-    /// Where a container is made, by PUT: signed for the whole account, since what is signed for containers is not to make them.
+    /// Makes an empty container. The call is signed for the whole account: what is signed for containers is not to make them.
+    ///
+    /// # Panics
+    /// When that cannot be.
     #[cfg(feature = "stores")]
-    pub fn container_url(&self, name: &str) -> String {
+    pub fn make_container(&self, name: &str) {
         use base64::Engine;
         use base64::prelude::BASE64_STANDARD;
         let (account, until) = (Self::ACCOUNT, "2099-01-01T00:00:00Z");
@@ -69,7 +72,23 @@ impl Azurite {
         let signature = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &key), text.as_bytes());
         let signature = BASE64_STANDARD.encode(signature).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
         let query = format!("restype=container&sv=2020-04-08&ss=b&srt=c&sp=c&se={until}&sig={signature}");
-        format!("{}/{name}?{query}", self.url)
+        let answer = self.put(&format!("{account}/{name}?{query}"));
+        let answer = answer.unwrap_or_else(|cause| panic!("Azurite does not answer: {cause}"));
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    }
+
+    /// PUT without a body; the whole answer.
+    #[cfg(feature = "stores")]
+    fn put(&self, path: &str) -> std::io::Result<String> {
+        use std::io::Write;
+        let host = self.url.trim_start_matches("http://").split('/').next().unwrap_or_default();
+        let mut stream = TcpStream::connect(host)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let head = format!("PUT /{path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     /// What Azure calls a connection string.

@@ -1,5 +1,6 @@
 """What the tests share: a client of this release, a project of their own, and how to wait for a version."""
 
+import json
 import os
 import tempfile
 import time
@@ -14,6 +15,9 @@ from . import packages
 
 RELEASE = tuple(int(part) for part in ubiops.__version__.split("."))
 PATIENCE = 180.0
+# Stores as providers have them, which the server reaches: what buckets are told of each, by the name of its provider.
+STORES = json.loads(os.environ.get("SUITE_STORES", "{}"))
+with_stores = unittest.skipUnless(STORES, "the server runs already, and does not reach stores of these tests")
 
 
 def client_of(token: typing.Optional[str], prefix: str = "/v2.1") -> typing.Any:
@@ -156,6 +160,4 @@ def sentence_of(refusal: ApiException) -> str:
     """What the client shows of a refusal."""
     if RELEASE >= (4,):
         return str(refusal.get_body_message())
-    import json
-
     return str(json.loads(refusal.body)["error"])

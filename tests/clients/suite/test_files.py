@@ -12,6 +12,7 @@ import requests
 import ubiops
 from ubiops.utils import file_operations
 
+from . import images
 from .case import RELEASE, Case
 
 WEEK = 604_800
@@ -54,12 +55,12 @@ class FilesCase(Case):
             get(self.client, self.project, bucket_name=bucket, file_name=name, output_path=path, **quiet(get), **how)
             return pathlib.Path(path).read_bytes()
 
-    def names(self, **how: typing.Any) -> typing.Tuple[typing.List[str], typing.List[str]]:
+    def names(self, bucket: str = "default", **how: typing.Any) -> typing.Tuple[typing.List[str], typing.List[str]]:
         """Files and prefixes of all pages of a list."""
         files, prefixes, token = [], [], None
         while True:
             more = {"continuation_token": token} if token else {}
-            page = self.api.files_list(self.project, "default", **how, **more)
+            page = self.api.files_list(self.project, bucket, **how, **more)
             files += [one.file for one in page.files]
             prefixes += page.prefixes
             token = page.continuation_token
@@ -196,15 +197,18 @@ class Folders(FilesCase):
 class Fields(FilesCase):
     TWO = """
     import os
+    import images
 
     class Deployment:
         def request(self, data):
-            with open(data["photo"]) as file:
-                text = file.read()
-            for name, content in (("upper.txt", text.upper()), ("twice.txt", text * 2)):
-                with open(name, "w") as out:
-                    out.write(content)
-            return {"upper": "upper.txt", "twice": {"file": os.path.abspath("twice.txt"), "bucket_file": "own/twice.txt"}}
+            with open(data["photo"], "rb") as file:
+                rows = images.read(file.read())
+            half = [row[::2] for row in rows[::2]]
+            grey = [[(sum(pixel) // 3,) for pixel in row] for row in rows]
+            for name, made in (("half.png", half), ("grey.png", grey)):
+                with open(name, "wb") as out:
+                    out.write(images.written(made))
+            return {"half": "half.png", "grey": {"file": os.path.abspath("grey.png"), "bucket_file": "own/ü grey.png"}}
     """
 
     @classmethod
@@ -215,18 +219,35 @@ class Fields(FilesCase):
             input_type="structured",
             output_type="structured",
             input_fields=[dict(field, name="photo")],
-            output_fields=[dict(field, name="upper"), dict(field, name="twice")],
+            output_fields=[dict(field, name="half"), dict(field, name="grey")],
         )
         cls.api.deployments_create(project_name=cls.project, data=data)
-        cls.running("d", cls.TWO)
+        cls.running("d", cls.TWO, images_py=pathlib.Path(images.__file__).read_text())
 
-    def test_code_reads_a_file_and_writes_two(self) -> None:
-        uri = self.send("in/ü 1.txt", b"hello")
+    def kind(self, name: str) -> str:
+        """The type of content that a browser is told of a file."""
+        return requests.get(self.api.files_download(self.project, "default", name).url).headers["content-type"]
+
+    def test_code_reads_an_image_and_writes_two(self) -> None:
+        photo = [[(x * 2, y * 3, (x * y) % 256) for x in range(121)] for y in range(80)]
+        uri = self.send("in/ü 1.png", images.written(photo))
         answer = self.api.deployment_requests_create(self.project, "d", {"photo": uri})
         self.assertIs(answer.success, True, answer)
-        upper = f"ubiops-file://default/deployment_requests/{answer.id}/output/upper.txt"
-        self.assertEqual(answer.result, {"upper": upper, "twice": "ubiops-file://default/own/twice.txt"})
-        self.assertEqual(self.fetch(None, file_uri=answer.result["upper"]), b"HELLO")
-        self.assertEqual(self.fetch(None, file_uri=answer.result["twice"]), b"hellohello")
+        half = f"deployment_requests/{answer.id}/output/half.png"
+        wanted = {"half": f"ubiops-file://default/{half}", "grey": "ubiops-file://default/own/ü grey.png"}
+        self.assertEqual(answer.result, wanted)
+
+        small = images.read(self.fetch(None, file_uri=answer.result["half"]))
+        self.assertEqual((len(small), len(small[0])), (40, 61))
+        self.assertEqual(small, [[photo[2 * y][2 * x] for x in range(61)] for y in range(40)])
+        grey = images.read(self.fetch(None, file_uri=answer.result["grey"]))
+        self.assertEqual(grey, [[(sum(photo[y][x]) // 3,) for x in range(121)] for y in range(80)])
+        for name in ("in/ü 1.png", half, "own/ü grey.png"):
+            self.assertEqual(self.kind(name), "image/png")
+
+    def test_what_is_no_image_or_not_there_is_told(self) -> None:
+        uri = self.send("in/no.png", b"hello")
+        answer = self.api.deployment_requests_create(self.project, "d", {"photo": uri})
+        self.assertIs(answer.success, False, answer)
         missing = {"photo": "ubiops-file://default/missing"}
         self.assertIn("was not found", self.refused(400, self.api.deployment_requests_create, self.project, "d", missing))

@@ -3,7 +3,7 @@
 use form_urlencoded::byte_serialize;
 use reqwest::Method;
 
-use super::stand::Stand;
+use super::stand::{Beside, Stand};
 use crate::kit::*;
 
 /// As large as parts but the last have to be at S3.

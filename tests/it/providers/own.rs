@@ -3,7 +3,7 @@
 use reqwest::multipart::{Form, Part};
 
 use super::requests::{CODE, copies};
-use super::stand::Stand;
+use super::stand::{Beside, Stand};
 use crate::kit::*;
 
 /// Starts the server again with its files at the stand.

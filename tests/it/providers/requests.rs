@@ -1,6 +1,6 @@
 //! Files of requests that lie at a provider.
 
-use super::stand::Stand;
+use super::stand::{Beside, Stand};
 use crate::kit::*;
 
 pub const CODE: &str = r#"

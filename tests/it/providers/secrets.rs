@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::stand::Stand;
+use super::stand::{Beside, Stand};
 use crate::kit::*;
 
 /// All files below a folder; links are not followed.

@@ -1,6 +1,6 @@
 //! What a bucket is told of its provider: tried before it counts.
 
-use super::stand::Stand;
+use super::stand::{Beside, Stand};
 use crate::kit::*;
 
 /// What a bucket that is created, or changed, like this is told.

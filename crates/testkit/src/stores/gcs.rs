@@ -61,6 +61,11 @@ impl GcsServer {
         )
     }
 
+    /// A line from the middle of the key.
+    pub fn line_of_key() -> &'static str {
+        PRIVATE_KEY.lines().nth(5).expect("the key has many lines")
+    }
+
     /// How many uploads are neither completed nor called off.
     pub fn uploads(&self) -> usize {
         self.files.state().uploads.len()

@@ -156,7 +156,10 @@ pub fn clients(counts: &mut Counts) -> Result<(), String> {
         return Ok(());
     }
     run(cargo().args(["build", "--package", "modelyard-server", "--locked"]))?;
+    // With the whole workspace, as the tests are built: nothing that it needs is built again.
+    run(cargo().args(["build", "--workspace", "--example", "stores", "--locked"]))?;
     let mut command = program("python3");
     command.arg(suite).arg("--binary").arg(built().join("modelyard"));
+    command.arg("--stores").arg(built().join("examples/stores"));
     watch(command, counts)
 }
