@@ -1,6 +1,8 @@
 //! Buckets whose files lie at a provider: one suite through the API, against each of them. What the providers are is in `stand.rs`.
 
 mod files;
+mod names;
+mod overtaken;
 mod own;
 mod reach;
 mod requests;

@@ -9,9 +9,10 @@ use nix::sched::{CloneFlags, unshare};
 use crate::kit::*;
 
 /// An address of the host's own network, in a world of this test's own.
-const PRIVATE: &str = "10.77.0.1";
+pub const PRIVATE: &str = "10.77.0.1";
 
-fn body(name: &str, endpoint: &str) -> Value {
+/// A bucket at an endpoint.
+pub fn body(name: &str, endpoint: &str) -> Value {
     json!({
         "name": name,
         "provider": "amazon_s3",
@@ -21,7 +22,7 @@ fn body(name: &str, endpoint: &str) -> Value {
 }
 
 /// Puts this thread, and all it starts, into a network of its own, with an address that looks private.
-fn own_network() {
+pub fn own_network() {
     unshare(CloneFlags::CLONE_NEWNET).expect("tests may make namespaces");
     let mut routing = Routing::open().expect("the kernel answers");
     routing.bring_up(LOOPBACK).expect("the loopback comes up");

@@ -18,6 +18,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -35,6 +36,8 @@ pub enum Fault {
     Redirect(String),
     /// The answer ends after so many bytes of its body, and the connection with it.
     Cut(usize),
+    /// The answer waits, twice, until the test has come here too: so it knows that it was asked, and says when to go on.
+    Held(Arc<Barrier>),
 }
 
 /// A server on a free port of the loopback, until it is dropped.
@@ -123,6 +126,11 @@ async fn answer(
             Ok(answer)
         }
         Some(Fault::Cut(length)) => cut(answering(request).await, length).await,
+        Some(Fault::Held(gate)) => {
+            gate.wait().await;
+            gate.wait().await;
+            Ok(answering(request).await)
+        }
         None => Ok(answering(request).await),
     }
 }
