@@ -81,12 +81,12 @@ async fn files_past_their_time_are_deleted_and_the_others_counted() {
             write(remote, name).await;
         }
     }
-    single::walk_providers(&world.control, Timestamp::now()).await;
+    single::walk_providers(&world.control, 1, Timestamp::now()).await;
     assert_eq!((size(&world, &short).await, size(&world, &kept).await), (Some(10), Some(10)));
-    single::walk_providers(&world.control, Timestamp::now().plus(6 * DAY)).await;
+    single::walk_providers(&world.control, 1, Timestamp::now().plus(6 * DAY)).await;
     assert_eq!(names(&in_short).await, ["a", "b/c"]);
 
-    single::walk_providers(&world.control, Timestamp::now().plus(8 * DAY)).await;
+    single::walk_providers(&world.control, 1, Timestamp::now().plus(8 * DAY)).await;
 
     assert_eq!((names(&in_short).await.len(), names(&in_kept).await), (0, vec!["a".to_owned(), "b/c".into()]));
     assert_eq!((size(&world, &short).await, size(&world, &kept).await), (Some(0), Some(10)));
@@ -99,13 +99,48 @@ async fn a_provider_that_fails_does_not_keep_others_from_being_walked_through() 
         (bucket(&world, &server, "first", json!(null)).await, bucket(&world, &other, "second", json!(null)).await);
     write(&remote(&world, &second).await, "a").await;
     drop(server);
-    single::walk_providers(&world.control, Timestamp::now()).await;
+    single::walk_providers(&world.control, 1, Timestamp::now()).await;
     assert_eq!((size(&world, &first).await, size(&world, &second).await), (None, Some(5)));
 
     // What fails for a moment is asked again at once.
     other.fail_next(Fault::Status(503));
-    single::walk_providers(&world.control, Timestamp::now().plus(2 * DAY)).await;
+    single::walk_providers(&world.control, 1, Timestamp::now().plus(2 * DAY)).await;
     assert_eq!(size(&world, &second).await, Some(5));
+}
+
+#[tokio::test]
+async fn files_of_several_pages_are_deleted_past_their_time_and_counted_before() {
+    let (world, server) = (World::new().await, S3Server::start().await);
+    let short = bucket(&world, &server, "short", json!(TTL_STEP)).await;
+    // Two pages, the second a short one.
+    for number in 0..1_100 {
+        server.put(&format!("short/{number:05}"), b"hello");
+    }
+    server.put("short-beside/f", b"hello");
+    single::walk_providers(&world.control, 1, Timestamp::now()).await;
+    assert_eq!(size(&world, &short).await, Some(5_500));
+
+    single::walk_providers(&world.control, 1, Timestamp::now().plus(8 * DAY)).await;
+
+    assert_eq!((names(&remote(&world, &short).await).await.len(), size(&world, &short).await), (0, Some(0)));
+    let beside = bucket(&world, &server, "short-beside", json!(null)).await;
+    assert_eq!(names(&remote(&world, &beside).await).await, ["f"]);
+}
+
+#[tokio::test]
+async fn a_walk_through_many_pages_goes_on_where_the_last_step_ended() {
+    let (world, server) = (World::new().await, S3Server::start().await);
+    let large = bucket(&world, &server, "large", json!(null)).await;
+    // One file more than a step takes.
+    for number in 0..20_001 {
+        server.put(&format!("large/{number:05}"), b"hello");
+    }
+    single::walk_providers(&world.control, 1, Timestamp::now()).await;
+    assert_eq!(size(&world, &large).await, None);
+
+    single::walk_providers(&world.control, 2, Timestamp::now()).await;
+
+    assert_eq!(size(&world, &large).await, Some(100_005));
 }
 
 #[tokio::test]

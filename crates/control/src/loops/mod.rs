@@ -239,9 +239,12 @@ pub(crate) mod single {
         files::measure(control.0.clone()).await.expect("the database answers");
     }
 
-    /// Takes a step in the walks of a server that has taken none before, as if it were that late.
-    pub(crate) async fn walk_providers(control: &Control, now: Timestamp) {
-        providers::step(&control.0, &mut Default::default(), now).await.expect("the database answers");
+    /// Takes so many steps in the walks of a server that has taken none before, as if it were that late.
+    pub(crate) async fn walk_providers(control: &Control, steps: usize, now: Timestamp) {
+        let mut walks = Default::default();
+        for _ in 0..steps {
+            providers::step(&control.0, &mut walks, now).await.expect("the database answers");
+        }
     }
 
     /// Removes bytes that no file has, of all shelves.
