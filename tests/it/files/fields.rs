@@ -84,6 +84,57 @@ both! {
         assert_eq!(deployment.get("/requests").await.fine().len(), 0);
     }
 
+    async fn files_that_do_not_fit_an_instance_are_not_brought(server) {
+        let project = server.project("demo").await;
+        let code = "class Deployment:\n    def request(self, data):\n        return {'n': len(data['many'])}\n";
+        let deployment = project.running("d", "many:array_file", "n:int", code).await;
+        let bucket = project.at("/buckets/default");
+        for name in ["small", "half", "huge"] {
+            bucket.store(name, "x").await;
+        }
+        let told = async |names: &[&str]| {
+            let many: Vec<_> = names.iter().map(|name| format!("ubiops-file://default/{name}")).collect();
+            deployment.ask(json!({ "many": many })).await.outcome()
+        };
+        assert_snapshot!(told(&["small", "half", "half"]).await, @r#"completed {"n":3}"#);
+        // An instance of the usual type has 8 GiB.
+        server.change("UPDATE files SET size = 21474836480 WHERE name = 'huge'").await;
+        assert_snapshot!(told(&["small", "huge"]).await, @"failed: The file ubiops-file://default/huge of the input field 'many' has more than the 8192 MiB of disk that an instance of this type has");
+        server.change("UPDATE files SET size = 5368709120 WHERE name = 'half'").await;
+        assert_snapshot!(told(&["half", "small", "half"]).await, @"failed: The files of the request have 10241 MiB, more than the 8192 MiB of disk that an instance of this type has");
+        assert_snapshot!(told(&["small"]).await, @r#"completed {"n":1}"#);
+        let many = json!({ "many": vec!["ubiops-file://default/small"; 1001] });
+        assert_snapshot!(deployment.ask(many).await, @r#"400 {"error":"A request has at most 1000 files, and this has 1001"}"#);
+    }
+
+    async fn a_process_that_dies_with_files_under_way_fails_its_request_alone(server) {
+        let project = server.project("demo").await;
+        let code = r#"
+            import os
+            class Deployment:
+                def request(self, data):
+                    text = open(data["photo"]).read()
+                    if text == "die":
+                        os._exit(3)
+                    open("out.txt", "w").write(text)
+                    return {"out": "out.txt"}
+        "#;
+        let deployment = project.running("d", "photo:file", "out:file", code).await;
+        let bucket = project.at("/buckets/default");
+        for name in ["die", "live"] {
+            bucket.store(name, name).await;
+        }
+        let photo = |name: &str| json!({ "photo": format!("ubiops-file://default/{name}") });
+        for _ in 0..3 {
+            let (died, lived) = tokio::join!(deployment.ask(photo("die")), deployment.ask(photo("live")));
+            assert!(died.outcome().starts_with("failed: "), "{died}");
+            // It waited for another process, and may not have run in the one that died.
+            assert_eq!(lived["status"], "completed", "{lived}");
+            assert_eq!(content(&project, &lived["result"]["out"]).await, "live");
+        }
+        until("nothing is left of their uploads", async || server.objects("staging").is_empty()).await;
+    }
+
     async fn lists_of_files_go_both_ways_and_names_that_clash_are_told_apart(server) {
         let project = server.project("demo").await;
         let code = r#"

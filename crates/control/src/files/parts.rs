@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Action, Files, TRIES, size_of};
 
 /// How many uploads of a container may be open.
-const MAX_OPEN: i64 = 10_000;
+pub(super) const MAX_OPEN: i64 = 10_000;
 
 impl Files {
     /// Begins an upload.

@@ -124,6 +124,27 @@ async fn an_upload_that_is_given_up_too_late_stays_the_file_it_became() {
 }
 
 #[tokio::test]
+async fn uploads_that_are_open_are_bounded() {
+    let world = World::new().await;
+    let container = world.container(Value::Null).await;
+    let mut tx = world.control.store().begin().await.unwrap();
+    for at in 1..parts::MAX_OPEN {
+        let (id, created_at) = (FileId::new(), Timestamp::now());
+        let upload = uploads::Upload { id, container_id: container, name: format!("{at}"), created_at };
+        uploads::begin(&mut tx, &upload).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let last = world.files().begin_upload(container, &name("last")).await.unwrap();
+    let refused = world.files().begin_upload(container, &name("more")).await.unwrap_err();
+    assert!(refused.to_string().starts_with("10000 uploads of this bucket are not complete; "), "{refused}");
+
+    let etag = world.files().keep_part(last, 1, world.bytes("1").await).await.unwrap();
+    let parts = [UploadedPart::Tag { number: 1, etag }];
+    world.files().complete(container, &name("last"), &last.to_string(), &parts).await.unwrap();
+    world.files().begin_upload(container, &name("more")).await.unwrap();
+}
+
+#[tokio::test]
 async fn bytes_without_a_row_are_removed_after_a_while() {
     let world = World::new().await;
     let container = world.container(Value::Null).await;
