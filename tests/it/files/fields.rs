@@ -179,6 +179,10 @@ both! {
             let told = told(bad).await;
             assert!(told.starts_with("failed: ") && told.contains("out"), "{bad}: {told}");
         }
+        let token = server.data().join("admin-token");
+        let link = told(&format!("__import__('os').symlink({token:?}, 'link') or 'link'")).await;
+        assert!(link.starts_with("failed: The output field 'out' names the file 'link', which cannot be read: "), "{link}");
+        assert_snapshot!(told("__import__('os').mkfifo('pipe') or 'pipe'").await, @"failed: The output field 'out' names 'pipe', which is no ordinary file");
         assert_eq!(project.get("/buckets/default/files").await.fine()["files"], json!([]));
         assert!(told("__file__").await.starts_with("completed"));
     }

@@ -52,7 +52,7 @@ request <- function(data) switch(data$how,
 )
 ";
 
-fn field(name: &str, data_type: &str) -> TypedField {
+pub fn field(name: &str, data_type: &str) -> TypedField {
     TypedField { name: name.into(), data_type: data_type.into() }
 }
 
@@ -63,11 +63,11 @@ pub fn with_files(mut spec: InstanceSpec) -> InstanceSpec {
     spec
 }
 
-fn hand(process: &Process, call: u64, body: &Value, files: Vec<CallFile>) {
+pub fn hand(process: &Process, call: u64, body: &Value, files: Vec<CallFile>) {
     process.call(call, 0, &Bytes::from_static(b"{}"), &Bytes::from(body.to_string()), files).unwrap();
 }
 
-fn answer(instance: &mut Instance, call: u64) -> Result<(Value, Vec<Arc<File>>), String> {
+pub fn answer(instance: &mut Instance, call: u64) -> Result<(Value, Vec<Arc<File>>), String> {
     instance.wait(|_, event| match event {
         ProcessEvent::Result(of, body, files) if of == call => {
             Some(Ok((serde_json::from_slice(&body).unwrap(), files)))

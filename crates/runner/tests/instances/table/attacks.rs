@@ -58,7 +58,7 @@ const fn attack(name: &'static str, code: &'static str, cells: [Cell; 5]) -> Att
 
 const FULL: &str = "The instance used more scratch space than its instance type has";
 
-/// All of them.
+/// Those that user code tells of itself.
 pub const ATTACKS: [Attack; 33] = [
     attack(
         "read `/etc/shadow`",
@@ -192,11 +192,35 @@ pub const ATTACKS: [Attack; 33] = [
     ),
 ];
 
+const ORDINARY: &str = "is no ordinary file";
+const BROKEN: &str = "The worker process broke the protocol";
+
+/// Those by files of requests.
+pub const BY_FILES: [Attack; 7] = [
+    attack("hand back a link to a file of the server", "link", [MOUNTS, LANDLOCK, LANDLOCK, USER, Open]),
+    limited("hand back a pipe that nobody writes to", "pipe", "check of the worker", ORDINARY),
+    limited("hand back a device that never ends", "device", "check of the worker", ORDINARY),
+    limited("hand back a file of the kernel", "kernel_file", "check of the worker", ORDINARY),
+    limited("send the server a pipe as a file, past the worker", "forged_pipe", "check of the server", BROKEN),
+    limited("send the server files without end", "forged_without_end", "check of the server", BROKEN),
+    limited(
+        "be given a file whose name leads elsewhere by `..`",
+        "given",
+        "a folder for each request",
+        "a file in that folder",
+    ),
+];
+
+/// All of them.
+pub fn all() -> impl Iterator<Item = &'static Attack> {
+    ATTACKS.iter().chain(&BY_FILES)
+}
+
 /// The table as the documentation has it.
 pub fn table() -> String {
     let heads: Vec<_> = Column::ALL.iter().map(|column| column.title()).collect();
     let mut text = format!("| attack | {} |\n|---|{}\n", heads.join(" | "), "---|".repeat(heads.len()));
-    for attack in &ATTACKS {
+    for attack in all() {
         let cells: Vec<_> = attack.cells.iter().map(written).collect();
         text += &format!("| {} | {} |\n", attack.name, cells.join(" | "));
     }

@@ -8,8 +8,9 @@ use modelyard_runner::runner::{InstanceSpec, Runner};
 use modelyard_runner::walls::NetworkMode;
 use serde_json::{Value, json};
 
-use super::attacks::{ATTACKS, Cell};
+use super::attacks::{ATTACKS, BY_FILES, Cell};
 use super::column::Column;
+use super::files;
 use crate::harness::{Bench, Heard, hand};
 
 /// Runs the attacks that something stops, and tells what they saw on the last line.
@@ -54,6 +55,10 @@ async fn attack(column: Column) -> BTreeMap<String, String> {
         spec.instance = modelyard_types::ids::InstanceId::new();
         seen.insert(attack.code.to_owned(), one(&bench, spec.clone(), &on).await);
         assert_eq!(neighbour.ask(&beside, call, &on_nothing(&on)), Ok(json!("not passed on")), "{}", attack.name);
+    }
+    for attack in BY_FILES.iter().filter(|attack| !matches!(attack.cells[column as usize], Cell::Open)) {
+        spec.instance = modelyard_types::ids::InstanceId::new();
+        seen.insert(attack.code.to_owned(), files::one(&bench, spec.clone(), attack.code, &on["database"]).await);
     }
     bench.runner.shut_down().await;
     seen
