@@ -12,7 +12,7 @@ import typing
 
 from releases import ONLY, RELEASES, python_of
 from server import Server
-from stores import Stores
+from stores import running
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -93,7 +93,7 @@ def main() -> int:
         server = None
         about = {"SUITE_URL": wanted.url, "SUITE_TOKEN": wanted.token}
         if not wanted.url:
-            stores = stack.enter_context(Stores(wanted.stores))
+            stores = stack.enter_context(running(wanted.stores))
             server = stack.enter_context(Server(wanted.binary, stores.settings))
             about = {"SUITE_URL": server.url, "SUITE_TOKEN": server.token, "SUITE_STORES": json.dumps(stores.told)}
         tell(f"ubiops {', '.join(releases)} against {about['SUITE_URL']}")

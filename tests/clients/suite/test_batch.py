@@ -2,6 +2,7 @@
 
 import time
 import typing
+import unittest
 
 import ubiops
 
@@ -10,7 +11,6 @@ from .case import PATIENCE, RELEASE, Case
 
 SLOW = """
 import time
-import unittest
 
 class Deployment:
     def request(self, data):

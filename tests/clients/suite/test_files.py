@@ -35,6 +35,19 @@ def small_parts(size: int) -> typing.Iterator[None]:
         file_operations.MULTIPART_MIN_SIZE, file_operations.MULTIPART_CHUNK_SIZE = old
 
 
+def write_all(folder: str, files: typing.Dict[str, bytes]) -> None:
+    """Writes files into a folder, and folders in it, by their names."""
+    for name, content in files.items():
+        path = pathlib.Path(folder) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def read_all(folder: pathlib.Path) -> typing.Dict[str, bytes]:
+    """The files in a folder, and in folders in it, by their names."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 class FilesCase(Case):
     """Sends and fetches content."""
 
@@ -177,19 +190,14 @@ class Folders(FilesCase):
     def test_folders_go_round(self) -> None:
         wanted = {f"{folder}{n}.txt": f"{folder} {n}".encode() for folder in ("", "sub/", "sub/däep er/") for n in range(40)}
         with tempfile.TemporaryDirectory() as source, tempfile.TemporaryDirectory() as target:
-            for name, content in wanted.items():
-                path = pathlib.Path(source) / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
+            write_all(source, wanted)
             send, get = ubiops.utils.upload_files, ubiops.utils.download_files
             uris = send(self.client, self.project, [source], file_prefix="all/", **quiet(send))
             self.assertEqual(sorted(uris), sorted(f"ubiops-file://default/all/{name}" for name in wanted))
             self.send("other", b"not wanted")
 
             get(self.client, self.project, prefix="all/", output_path=target, **quiet(get))
-            root = pathlib.Path(target) / "all"
-            got = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-            self.assertEqual(got, wanted)
+            self.assertEqual(read_all(pathlib.Path(target) / "all"), wanted)
             self.assertEqual([one.name for one in pathlib.Path(target).iterdir()], ["all"])
 
 

@@ -11,7 +11,7 @@ import ubiops
 from ubiops.utils import file_operations
 
 from .case import STORES, with_stores
-from .test_files import NAMES, FilesCase, quiet, small_parts
+from .test_files import NAMES, FilesCase, quiet, read_all, small_parts, write_all
 
 WEEK = 604_800
 # As large as parts but the last have to be at S3.
@@ -142,16 +142,11 @@ class Shared:
         def test_folders_go_round(self) -> None:
             wanted = {f"{folder}{n}.txt": f"{folder} {n}".encode() for folder in ("", "sub/däep er/") for n in range(8)}
             with tempfile.TemporaryDirectory() as source, tempfile.TemporaryDirectory() as target:
-                for name, content in wanted.items():
-                    path = pathlib.Path(source) / name
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(content)
+                write_all(source, wanted)
                 send, get = ubiops.utils.upload_files, ubiops.utils.download_files
                 send(self.client, self.project, [source], "files", "folder/", **quiet(send))
                 get(self.client, self.project, "files", "folder/", target, **quiet(get))
-                root = pathlib.Path(target) / "folder"
-                got = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-                self.assertEqual(got, wanted)
+                self.assertEqual(read_all(pathlib.Path(target) / "folder"), wanted)
 
         def test_files_stay_when_their_bucket_is_deleted(self) -> None:
             place = f"{self.project}/stays"
