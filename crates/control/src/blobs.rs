@@ -14,7 +14,7 @@ use modelyard_types::{BlobId, ContainerId, Error, Kind, ProjectId, Result, Times
 use serde_json::{Map, Value};
 
 use crate::Control;
-use crate::files::{About, Opened};
+use crate::files::{About, Opened, Scratch};
 
 /// Behind the names of all blobs.
 const END: &str = "g";
@@ -100,20 +100,20 @@ impl Control {
         Ok((shown(&opened.file)?.filename, opened))
     }
 
-    /// Opens a blob of at most so many bytes as one file; gives a name for it that can be that of a file, and its size.
+    /// Opens a blob as one file, if there is room for it; gives a name for it that can be that of a file.
     pub(crate) async fn open_whole_blob(
         &self,
         project: ProjectId,
         id: BlobId,
-        most: u64,
-    ) -> Result<(String, fs::File, u64)> {
+        room: &Scratch,
+    ) -> Result<(String, fs::File)> {
         let told = shown(&self.blob(project, id).await?)?.filename;
         let opened =
-            self.files().open_whole(container_of(project), &name_of(id)?, most).await.map_err(blob_not_found)?;
+            self.files().open_whole(container_of(project), &name_of(id)?, room).await.map_err(blob_not_found)?;
         let last = told.rsplit('/').next().unwrap_or_default();
         // Whoever sent it may have called it anything; a file of a bucket is never called so.
         let name = if FileName::parse(last).is_ok() { last.to_owned() } else { id.to_string() };
-        Ok((name, opened.0, opened.1))
+        Ok((name, opened))
     }
 
     /// Deletes a blob.

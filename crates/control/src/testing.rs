@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use modelyard_objects::remote::Remote;
 use modelyard_objects::{Objects, Staged};
 use modelyard_runner::interpreters::Interpreter;
 use modelyard_runner::process::Listener;
@@ -76,6 +77,18 @@ impl World {
     /// A world whose rows are in a store, and all else in a folder.
     pub(crate) async fn on(store: Store, folder: TempDir) -> Self {
         let objects = Objects::local(&folder.path().join("objects")).unwrap();
+        Self::with(store, objects, folder).await
+    }
+
+    /// A world whose files are in an object store.
+    pub(crate) async fn with_files_in(files: Remote) -> Self {
+        let folder = TempDir::new().unwrap();
+        let store = Store::open(folder.path().join("store.db").to_str().unwrap()).await.unwrap();
+        let objects = Objects::local(&folder.path().join("objects")).unwrap().with_files_in(files);
+        Self::with(store, objects, folder).await
+    }
+
+    async fn with(store: Store, objects: Objects, folder: TempDir) -> Self {
         let control = live(&folder, ServerId::new(), store, objects).await;
         let by = Actor { user: UserId::new(), email: "ada@example.org".into(), is_admin: true, token: TokenId::new() };
         control.create_organization(&by, of(json!({"name": "org", "subscription": "free"}))).await.unwrap();

@@ -89,12 +89,16 @@ impl Cache {
         S: Stream<Item = Result<Bytes, E>> + Send,
     {
         let gate = self.gate(key);
-        let _alone = gate.lock().await;
+        let alone = gate.lock().await;
         if let Some(file) = self.look(key, size).await? {
             return Ok(file);
         }
         let room = counted(size);
-        let Some(_promise) = self.promise(room)? else { return self.pass(fetch.await?).await };
+        let Some(_promise) = self.promise(room)? else {
+            // Nobody gains by waiting for what is not kept.
+            drop(alone);
+            return self.pass(fetch.await?).await;
+        };
         let staged = self.write(fetch.await?).await?;
         let file = opened(&staged)?;
         let kept = staged.size() == size;

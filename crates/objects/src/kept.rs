@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::reading::{Kept, READING, read_ranges};
@@ -22,23 +23,38 @@ use crate::{ObjectError, Objects, Staged};
 const AREA: &str = "files";
 /// What the keys of those begin with that are in the object store.
 pub const AWAY: &str = "stored/";
+/// How many files are sent to it at once: two parts of each are in memory.
+const SENDING: usize = 4;
+/// How often a file is sent that breaks off.
+const TRIES: usize = 3;
 /// How many entries of a list in the object store are asked for at once.
 const PAGE: usize = 1000;
+
+/// The object store of files.
+#[derive(Clone)]
+pub(crate) struct Away {
+    store: Remote,
+    /// Who sends; others wait with their uploads on the disk.
+    sending: Arc<Semaphore>,
+}
 
 impl Objects {
     /// The same objects, with files that are kept from now on in an object store. Those in the folder stay there.
     pub fn with_files_in(self, store: Remote) -> Self {
-        Self { away: Some(store), ..self }
+        Self { away: Some(Away { store, sending: Arc::new(Semaphore::new(SENDING)) }), ..self }
+    }
+
+    /// Whether files are kept in an object store.
+    pub fn has_files_away(&self) -> bool {
+        self.away.is_some()
     }
 
     /// Keeps a whole upload; durable when this returns.
     pub async fn keep_file(&self, staged: Staged) -> Result<String, ObjectError> {
         let id = Uuid::new_v4().simple().to_string();
         let name = format!("{}/{id}", &id[..2]);
-        if let Some(store) = &self.away {
-            let opened = File::open(staged.path()).map_err(|cause| ObjectError::of_io(READING, &cause))?;
-            let bytes = read_ranges(vec![(Kept::Here(Arc::new(opened)), 0..staged.size())]).await?;
-            store.write(&name, None, bytes).await.map_err(|cause| ObjectError::away(&name, cause))?;
+        if let Some(away) = &self.away {
+            away.send(&name, &staged).await?;
             return Ok(format!("{AWAY}{name}"));
         }
         let key = format!("{AREA}/{name}");
@@ -62,12 +78,8 @@ impl Objects {
     }
 
     fn store_of(&self, name: &str) -> Result<&Remote, ObjectError> {
-        self.away.as_ref().ok_or_else(|| {
-            ObjectError::failed(
-                READING,
-                format!("{name} is in an object store, and the setting files_store names none"),
-            )
-        })
+        let away = self.away.as_ref().map(|away| &away.store);
+        away.ok_or_else(|| ObjectError::Away(format!("{name} is in one, and the setting files_store names none")))
     }
 
     /// Removes a kept file; fine when it is gone already.
@@ -96,17 +108,36 @@ impl Objects {
         Ok(opened)
     }
 
-    /// The keys of the files on a shelf that were kept at least so long ago.
-    pub async fn kept(&self, shelf_number: u8, age: Duration) -> Result<Vec<String>, ObjectError> {
-        let shelf = format!("{AREA}/{shelf_number:02x}");
+    /// The keys of the files on a shelf of the folder that were kept at least so long ago.
+    pub async fn kept(&self, shelf: u8, age: Duration) -> Result<Vec<String>, ObjectError> {
+        let shelf = format!("{AREA}/{shelf:02x}");
         let folder = self.path(&shelf);
         let listed = tokio::task::spawn_blocking(move || list(&folder, &shelf, age)).await.map_err(io::Error::other);
-        let mut keys =
-            listed.and_then(|listed| listed).map_err(|cause| ObjectError::of_io("listing objects", &cause))?;
-        if let Some(store) = &self.away {
-            list_away(store, shelf_number, age, &mut keys).await.map_err(|cause| ObjectError::away("", cause))?;
+        listed.and_then(|listed| listed).map_err(|cause| ObjectError::of_io("listing objects", &cause))
+    }
+
+    /// The keys of the files on a shelf of the object store that were kept at least so long ago; none when there is no store.
+    pub async fn kept_away(&self, shelf: u8, age: Duration) -> Result<Vec<String>, ObjectError> {
+        let mut keys = Vec::new();
+        if let Some(away) = &self.away {
+            list_away(&away.store, shelf, age, &mut keys).await.map_err(|cause| ObjectError::away("", cause))?;
         }
         Ok(keys)
+    }
+}
+
+impl Away {
+    /// Sends a staged upload; it is there when this returns. What breaks off is sent again, a few times.
+    async fn send(&self, name: &str, staged: &Staged) -> Result<(), ObjectError> {
+        let _turn = self.sending.acquire().await.map_err(|cause| ObjectError::Away(cause.to_string()))?;
+        let mut tries = 1;
+        loop {
+            match self.store.write(name, None, staged.read().await?).await {
+                Ok(_) => return Ok(()),
+                Err(RemoteError::Unreachable { .. } | RemoteError::Failed { .. }) if tries < TRIES => tries += 1,
+                Err(cause) => return Err(ObjectError::away(name, cause)),
+            }
+        }
     }
 }
 
@@ -135,7 +166,9 @@ async fn list_away(store: &Remote, shelf: u8, age: Duration, keys: &mut Vec<Stri
     let mut after: Option<String> = None;
     loop {
         let page = store.list(&format!("{shelf:02x}/"), None, PAGE, after.as_deref()).await?;
-        let old = page.entries.into_iter().filter(|entry| entry.created <= until);
+        // Of what else there may be, and of what has no time, nothing is known.
+        let ours = |name: &str| name.split_once('/').is_some_and(|(shelf, id)| id.len() == 32 && id.starts_with(shelf));
+        let old = page.entries.into_iter().filter(|it| it.created > 0 && it.created <= until && ours(&it.name));
         keys.extend(old.map(|entry| format!("{AWAY}{}", entry.name)));
         match page.next {
             Some(next) => after = Some(next),

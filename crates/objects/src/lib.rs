@@ -99,7 +99,7 @@ pub struct Objects {
     folder: PathBuf,
     staging: PathBuf,
     /// Where files are kept from now on, if not in the folder.
-    away: Option<remote::Remote>,
+    away: Option<kept::Away>,
 }
 
 impl Objects {
@@ -128,6 +128,8 @@ impl Objects {
     /// Makes a staged upload an object: durable and visible when this returns.
     pub async fn keep(&self, staged: Staged) -> Result<String, ObjectError> {
         let key = fresh_key();
+        // Nobody looks for those that a crash left before their row was there, so they are few.
+        staged.flush().await?;
         staged.become_file(self.path(&key)).await?;
         Ok(key)
     }

@@ -49,8 +49,11 @@ impl Kept {
             _ if range.is_empty() => Ok(stream::empty().boxed()),
             Kept::Here(file) => Ok(read_here(file, range)),
             Kept::Away(store, name) => {
-                let opened = store.read(&name, Some(range)).await;
-                let (_, bytes) = opened.map_err(|cause| ObjectError::away(&name, cause))?;
+                let opened = store.read(&name, Some(range.clone())).await;
+                let (about, bytes) = opened.map_err(|cause| ObjectError::away(&name, cause))?;
+                if about.size < range.end {
+                    return Err(ObjectError::Away(format!("{name} has {} bytes and should have more", about.size)));
+                }
                 Ok(bytes.map_err(move |cause| ObjectError::away(&name, cause)).boxed())
             }
         }

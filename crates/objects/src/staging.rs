@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::ObjectError;
 use crate::held::{Held, is_much};
+use crate::reading::{Kept, Pieces, read_ranges};
 
 /// How many bytes are written at a time.
 const BATCH: usize = 1 << 20;
@@ -229,6 +230,15 @@ impl Staged {
     /// Their SHA-256, in hexadecimal.
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// Its bytes, for those who send them on: read once the disk has taken them, so that a failure of it is no other content.
+    pub async fn read(&self) -> Result<Pieces, ObjectError> {
+        self.flush().await?;
+        let path = self.path().to_owned();
+        let opened = tokio::task::spawn_blocking(move || File::open(path)).await.map_err(io::Error::other);
+        let opened = opened.and_then(|opened| opened).map_err(|cause| failed(&cause))?;
+        read_ranges(vec![(Kept::Here(Arc::new(opened)), 0..self.size)]).await
     }
 
     /// Writes what it holds to the disk: for those whose readers trust what they find after a crash.

@@ -1,14 +1,22 @@
 //! The object store in which an installation keeps the files of its own buckets, and blobs.
 
+use std::convert::Infallible;
 use std::path::Path;
 
-use modelyard_objects::remote::{Place, Reach, Remote};
+use bytes::Bytes;
+use futures_util::{TryStreamExt, stream};
+use modelyard_objects::remote::{LARGEST_WRITE, Place, Reach, Remote, RemoteError};
+use modelyard_store::{Store, installation};
 use modelyard_types::buckets::Provider;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::settings::Settings;
 use crate::{Result, StartError};
+
+/// What tells whose the store is.
+const MARKER: &str = "modelyard-installation";
 
 /// What the file says: the words of a bucket.
 #[derive(Deserialize)]
@@ -28,9 +36,46 @@ pub(crate) async fn open(settings: &Settings) -> Result<Option<Remote>> {
     if let (Place::Gcs(place), Some(url)) = (&mut place, &settings.google_storage_url) {
         place.base_url = Some(url.0.clone());
     }
+    if settings.file_size_limit.0 > LARGEST_WRITE {
+        let largest = LARGEST_WRITE / 1_000_000_000;
+        return Err(refused(format!("a file in it has at most {largest} GB, and file_size_limit is larger")));
+    }
     let store = Remote::open(place, &Reach::everywhere()).map_err(|cause| refused(cause.to_string()))?;
     store.check().await.map_err(|cause| refused(cause.to_string()))?;
     Ok(Some(store))
+}
+
+/// Makes sure that the store is this installation's and nobody else's, and that files can be written, read and removed there.
+pub(crate) async fn claim(store: &Remote, database: &Store) -> Result<()> {
+    let refused = |why: String| StartError(format!("The store of files cannot be used: {why}."));
+    let said = |cause: RemoteError| refused(cause.to_string());
+    let known = installation::get(database).await.map_err(|cause| refused(cause.to_string()))?;
+    let own = format!("Files of the Modelyard installation {}\n", known.map_or(0, |known| known.created_at.0));
+    let there = match store.get(MARKER).await.map_err(said)? {
+        None => None,
+        Some(_) => {
+            let (_, bytes) = store.read(MARKER, None).await.map_err(said)?;
+            Some(bytes.try_collect::<Vec<_>>().await.map_err(said)?.concat())
+        }
+    };
+    match there {
+        Some(there) if there == own.as_bytes() => {}
+        Some(_) => {
+            return Err(refused(format!(
+                "'{MARKER}' there says that it is another installation's, whose files would be removed; name another prefix"
+            )));
+        }
+        None => write(store, MARKER, &own).await.map_err(said)?,
+    }
+    let probe = format!("check-{}", Uuid::new_v4().simple());
+    write(store, &probe, "").await.map_err(said)?;
+    store.delete(&probe).await.map_err(said)?;
+    Ok(())
+}
+
+async fn write(store: &Remote, name: &str, text: &str) -> std::result::Result<(), RemoteError> {
+    let bytes = Bytes::copy_from_slice(text.as_bytes());
+    store.write(name, Some("text/plain"), stream::iter([Ok::<_, Infallible>(bytes)])).await.map(drop)
 }
 
 async fn read(path: &Path) -> std::result::Result<Place, String> {
@@ -74,6 +119,22 @@ mod tests {
         assert!(said(own).await.starts_with("the provider 'ubiops' is the installation itself"));
         let half = r#"{"provider": "amazon_s3", "credentials": {"secret_key": "XXXX"}, "configuration": {}}"#;
         assert_eq!(said(half).await, "credentials: access_key is needed.");
+    }
+
+    #[tokio::test]
+    async fn files_are_not_larger_than_it_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.json");
+        std::fs::write(
+            &path,
+            r#"{"provider": "amazon_s3", "credentials": {"access_key": "a", "secret_key": "s"},
+                "configuration": {"bucket": "files", "endpoint_url": "http://127.0.0.1:1"}}"#,
+        )
+        .unwrap();
+        let file_size_limit = crate::settings::Size(1 << 40);
+        let settings = Settings { files_store: Some(path), file_size_limit, ..Settings::default() };
+        let said = open(&settings).await.unwrap_err().to_string();
+        assert!(said.ends_with("a file in it has at most 167 GB, and file_size_limit is larger."), "{said}");
     }
 
     #[tokio::test]

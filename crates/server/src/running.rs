@@ -80,7 +80,13 @@ pub async fn start(settings: Settings) -> Result<Running> {
     worker_files::compile_behind(&worker, &interpreters, &mut behind);
     let builder = tools::prepare(&settings, &folder, &interpreters, &runner, &mut behind);
     let without_r = r.map(|r| interpreters.push(r)).err();
-    let Installed { first: first_start, keys } = first_start::ensure(&folder, &store).await?;
+    let Installed { first: first_start, keys } = match install(&folder, &store, files.as_ref()).await {
+        Ok(installed) => installed,
+        Err(refused) => {
+            runner.shut_down().await;
+            return Err(refused);
+        }
+    };
     let told = modelyard_control::Settings {
         keys: Keyring::new(keys.iter()),
         api_url: api_url(&listener)?,
@@ -164,6 +170,15 @@ impl Running {
         self.control.logs().close().await;
         self.store.close().await;
     }
+}
+
+/// Makes sure that the installation is there, and that its store of files is its own.
+async fn install(folder: &DataFolder, store: &Store, files: Option<&Remote>) -> Result<Installed> {
+    let installed = first_start::ensure(folder, store).await?;
+    if let Some(files) = files {
+        files_store::claim(files, store).await?;
+    }
+    Ok(installed)
 }
 
 /// The address of the API for those who run on this host: one that takes all addresses takes the host's own.

@@ -64,8 +64,8 @@ statements! {
             (SELECT id FROM environments WHERE id = $1 OR project_id = $1))
         ON CONFLICT (what, name) DO NOTHING";
     VERSIONS_OF = "SELECT id FROM versions WHERE deployment_id = $1";
-    NEXT = "SELECT what, name FROM leftovers
-        WHERE what <> 'object' OR name NOT LIKE 'stored/%' OR created_at < $2 ORDER BY created_at, what, name LIMIT $1";
+    NEXT = "SELECT what, name FROM leftovers WHERE what <> 'object' OR name NOT LIKE $2 ORDER BY created_at, what, name LIMIT $1";
+    NEXT_AWAY = "SELECT name FROM leftovers WHERE what = 'object' AND name LIKE $2 AND created_at < $3 ORDER BY created_at, name LIMIT $1";
     REMOVE = "DELETE FROM leftovers WHERE what = $1 AND name = $2";
     LIVING_OF_VERSION = "SELECT COUNT(*) FROM instances WHERE version_id = $1 AND ended_at IS NULL";
     LIVING_OF_PROJECT = "SELECT COUNT(*) FROM instances WHERE project_id = $1 AND ended_at IS NULL";
@@ -103,10 +103,16 @@ pub(crate) async fn note_objects_of_environment(tx: &mut Tx, id: modelyard_types
     tx.run(NOTE_ENVIRONMENT_OBJECTS, values![id, Timestamp::now()]).await.map(drop)
 }
 
-/// The oldest leftovers; of the bytes in an object store only those noted before `away`.
-pub async fn next(on: impl Source<'_>, away: Timestamp, limit: i64) -> Result<Vec<Leftover>> {
-    let rows: Vec<(String, String)> = on.all(NEXT, values![limit, away]).await?;
+/// The oldest leftovers, but for bytes whose keys begin with `away`.
+pub async fn next(on: impl Source<'_>, away: &str, limit: i64) -> Result<Vec<Leftover>> {
+    let rows: Vec<(String, String)> = on.all(NEXT, values![limit, format!("{away}%")]).await?;
     rows.into_iter().map(|(what, name)| Leftover::read(&what, name)).collect()
+}
+
+/// The keys of the oldest of those bytes whose keys begin with `away`, and which were left before a time.
+pub async fn next_away(on: impl Source<'_>, away: &str, before: Timestamp, limit: i64) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = on.all(NEXT_AWAY, values![limit, format!("{away}%"), before]).await?;
+    Ok(rows.into_iter().map(|(key,)| key).collect())
 }
 
 /// Whether an object is referred to again, or still: revisions copied from each other share their package.

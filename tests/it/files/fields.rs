@@ -99,9 +99,9 @@ both! {
         assert_snapshot!(told(&["small", "half", "half"]).await, @r#"completed {"n":3}"#);
         // An instance of the usual type has 8 GiB.
         server.change("UPDATE files SET size = 21474836480 WHERE name = 'huge'").await;
-        assert_snapshot!(told(&["small", "huge"]).await, @"failed: The file ubiops-file://default/huge of the input field 'many' has more than the 8192 MiB of disk that an instance of this type has");
+        assert_snapshot!(told(&["small", "huge"]).await, @"failed: The files of the request do not fit the 8192 MiB of disk that an instance of this type has");
         server.change("UPDATE files SET size = 5368709120 WHERE name = 'half'").await;
-        assert_snapshot!(told(&["half", "small", "half"]).await, @"failed: The files of the request have 10241 MiB, more than the 8192 MiB of disk that an instance of this type has");
+        assert_snapshot!(told(&["half", "small", "half"]).await, @"failed: The files of the request do not fit the 8192 MiB of disk that an instance of this type has");
         assert_snapshot!(told(&["small"]).await, @r#"completed {"n":1}"#);
         let many = json!({ "many": vec!["ubiops-file://default/small"; 1001] });
         assert_snapshot!(deployment.ask(many).await, @r#"400 {"error":"A request has at most 1000 files, and this has 1001"}"#);

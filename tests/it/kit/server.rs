@@ -102,6 +102,20 @@ impl TestServer {
         self.start_again(settings).await;
     }
 
+    /// Stops, and starts again with settings that are refused; gives what is said of them.
+    pub async fn restart_refused(&mut self, settings: Settings<'_>) -> String {
+        assert!(self.stop().success(), "{}", self.log());
+        self.starts += 1;
+        self.process = spawn(self.folder.path(), self.database.as_ref(), settings, self.starts);
+        // What it asks may be answered by this very thread.
+        let begun = Instant::now();
+        while !self.has_ended() && begun.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(self.has_ended() && !self.process.wait().unwrap().success(), "{}", self.log());
+        self.log()
+    }
+
     /// Starts a second process on the same folder, and gives its exit status and what it said.
     pub fn start_twice(&self) -> (ExitStatus, String) {
         let status = spawn(self.folder.path(), self.database.as_ref(), &[], u32::MAX).wait().unwrap();

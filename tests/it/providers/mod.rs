@@ -79,5 +79,6 @@ suite! {
     own::own_files_are_kept_there,
     own::parts_and_blobs_are_kept_there_too,
     own::requests_use_what_is_kept_there,
+    own::the_place_of_another_installation_is_refused,
     own::while_it_is_gone_files_cannot_be_had_and_none_is_lost,
 }

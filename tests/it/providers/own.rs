@@ -6,8 +6,10 @@ use super::requests::{CODE, copies};
 use super::stand::{Beside, Stand};
 use crate::kit::*;
 
-/// Starts the server again with its files at the stand.
-async fn move_in(stand: &Stand, server: &mut TestServer) {
+const MARKER: &str = "modelyard-installation";
+
+/// The settings of a server with its files at the stand.
+fn settings(stand: &Stand, server: &TestServer) -> Vec<(&'static str, String)> {
     let file = server.data().with_file_name("store.json");
     let told = json!({
         "provider": stand.provider(),
@@ -17,14 +19,29 @@ async fn move_in(stand: &Stand, server: &mut TestServer) {
     std::fs::write(&file, told.to_string()).unwrap();
     let mut settings = stand.settings();
     settings.push(("FILES_STORE", file.display().to_string()));
-    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    server.restart(&settings).await;
+    settings
 }
 
-/// The names of all that lies there.
+fn borrowed<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    settings.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+/// Starts the server again with its files at the stand.
+async fn move_in(stand: &Stand, server: &mut TestServer) {
+    let settings = settings(stand, server);
+    server.restart(&borrowed(&settings)).await;
+}
+
+/// The names of all files that lie there.
 async fn there(project: &At) -> Vec<String> {
     let listed = project.get("/buckets/behind/files").await.fine();
-    listed["files"].as_array().unwrap().iter().map(|it| it["file"].as_str().unwrap().to_owned()).collect()
+    listed["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["file"].as_str().unwrap().to_owned())
+        .filter(|it| it != MARKER)
+        .collect()
 }
 
 pub async fn own_files_are_kept_there(stand: Stand, mut server: TestServer) {
@@ -113,4 +130,19 @@ pub async fn while_it_is_gone_files_cannot_be_had_and_none_is_lost(stand: Stand,
     assert_eq!(bucket.get(&bucket.file("b")).await.status, 404);
     assert_eq!(bucket.get(&bucket.file("a")).await.fine()["size"], 5);
     assert_eq!(server.objects("staging").len(), 0);
+}
+
+pub async fn the_place_of_another_installation_is_refused(stand: Stand, mut server: TestServer) {
+    server.project("demo").await;
+    for _ in 0..2 {
+        move_in(&stand, &mut server).await;
+    }
+    let project = server.at("/projects/demo");
+    project.post("/buckets", stand.body("behind", "kept")).await.fine();
+    let behind = project.at("/buckets/behind");
+    let marker = stand.store(&behind, MARKER, "Files of the Modelyard installation 1\n").await;
+    let settings = settings(&stand, &server);
+    let said = server.restart_refused(&borrowed(&settings)).await;
+    assert!(said.contains("'modelyard-installation' there says that it is another installation's"), "{said}");
+    assert_eq!(behind.fetch(&marker).await.fine().text(), "Files of the Modelyard installation 1\n");
 }

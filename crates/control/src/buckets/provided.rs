@@ -1,11 +1,10 @@
 //! The files of a bucket at a provider.
 
 use std::fs::File;
-use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use modelyard_objects::remote::{Entry as Found, Part, Remote};
-use modelyard_objects::{Kept, ObjectError, Staged, read_ranges};
+use modelyard_objects::{ObjectError, Staged};
 use modelyard_types::buckets::Provider;
 use modelyard_types::files::{FileName, UploadedPart};
 use modelyard_types::{BucketId, Error, Kind, Result, Timestamp};
@@ -13,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::providers::{Providers, told};
 use super::storage::{Entry, Listed};
-use crate::files::{Files, VALID};
+use crate::files::{Files, Scratch, VALID};
 
 /// How often a file is looked at that is replaced at the same moment.
 const LOOKS: usize = 5;
@@ -123,13 +122,13 @@ impl Provided {
         self.remote.complete(name.as_str(), upload, &named).await.map_err(told)
     }
 
-    /// Opens a file of at most so many bytes and gives its size: a copy on this server's disk, as long as the provider has the same one.
-    pub(super) async fn open(&self, providers: &Providers, name: &FileName, most: u64) -> Result<(File, u64)> {
+    /// Opens a file, if there is room for it: a copy on this server's disk, as long as the provider has the same one.
+    pub(super) async fn open(&self, providers: &Providers, name: &FileName, room: &Scratch) -> Result<File> {
+        let mut taken = 0;
         for _ in 0..LOOKS {
             let about = self.look(name).await?;
-            if about.size > most {
-                return Err(Error::TooLarge);
-            }
+            room.take(about.size.saturating_sub(taken))?;
+            taken = taken.max(about.size);
             let fetch = async {
                 let (found, bytes) = self.remote.read(name.as_str(), None).await.map_err(failed)?;
                 match (found.etag, found.size) == (about.etag.clone(), about.size) {
@@ -145,7 +144,7 @@ impl Provided {
                 },
             };
             match opened {
-                Ok(file) => return Ok((file, about.size)),
+                Ok(file) => return Ok(file),
                 Err(Unfetched::Changed) => {}
                 Err(Unfetched::Failed(cause)) => return Err(cause),
             }
@@ -162,9 +161,7 @@ impl Provided {
     }
 
     pub(super) async fn put(&self, name: &FileName, staged: Staged) -> Result<()> {
-        let opened = File::open(staged.path()).map_err(|cause| Error::internal("opening an upload", cause))?;
-        let bytes = read_ranges(vec![(Kept::Here(Arc::new(opened)), 0..staged.size())]).await?;
-        self.remote.write(name.as_str(), None, bytes).await.map(drop).map_err(told)
+        self.remote.write(name.as_str(), None, staged.read().await?).await.map(drop).map_err(told)
     }
 }
 

@@ -10,7 +10,7 @@ use modelyard_types::{ContainerId, Error, Result, Timestamp};
 use super::provided::Provided;
 use crate::Control;
 use crate::catalogue::BucketSnapshot;
-use crate::files::{About, Action};
+use crate::files::{About, Action, Scratch};
 
 /// The files of a bucket.
 pub enum Storage {
@@ -96,11 +96,11 @@ impl Control {
         }
     }
 
-    /// Opens a file of at most so many bytes for reading; gives it and its size.
-    pub(crate) async fn open_file(&self, on: &Storage, name: &FileName, most: u64) -> Result<(File, u64)> {
+    /// Opens a file for reading, if there is room for it.
+    pub(crate) async fn open_file(&self, on: &Storage, name: &FileName, room: &Scratch) -> Result<File> {
         match on {
-            Storage::Kept(container) => self.files().open_whole(*container, name, most).await,
-            Storage::Provided(files) => files.open(&self.0.providers, name, most).await,
+            Storage::Kept(container) => self.files().open_whole(*container, name, room).await,
+            Storage::Provided(files) => files.open(&self.0.providers, name, room).await,
         }
     }
 

@@ -2,8 +2,10 @@
 //! one of its doors.
 //!
 //! Bytes become an object first, then a row refers to it. The row decides: an object without one is removed after a while, and one
-//! whose row was replaced is removed at once, under those who have it open.
+//! whose row was replaced is removed at once, under those who have it open; in an object store, a day later.
 
+#[cfg(test)]
+mod away_tests;
 mod parts;
 #[cfg(test)]
 mod tests;
@@ -12,6 +14,7 @@ mod tickets;
 use std::fs;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use modelyard_objects::{Cache, Kept, ObjectError, Objects, Pieces, Staged, Staging, read_ranges};
 use modelyard_store::files::listing::{self, Page, Wanted};
@@ -51,6 +54,22 @@ pub struct About {
     pub metadata: Map<String, Value>,
     /// When it expires by itself.
     pub expires_at: Option<Timestamp>,
+}
+
+/// What is left of the room for the files of a request.
+pub(crate) struct Scratch(AtomicU64);
+
+impl Scratch {
+    /// So many bytes.
+    pub(crate) fn of(bytes: u64) -> Self {
+        Self(AtomicU64::new(bytes))
+    }
+
+    /// Takes room for a file; refused when there is not so much.
+    pub(crate) fn take(&self, bytes: u64) -> Result<()> {
+        let left = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(bytes));
+        left.map(drop).map_err(|_| Error::TooLarge)
+    }
 }
 
 /// On what terms a file is written.
@@ -173,15 +192,30 @@ impl Files {
             expires_at: about.expires_at,
         };
         let written = self.write(&file, terms).await;
-        if !matches!(written, Ok(true)) {
-            // Its row may be there after all, when the answer of the database was lost.
-            if !files::is_kept(&self.store, &key).await? {
-                self.objects.delete(&key).await?;
-            }
+        match &written {
+            Ok(true) => {}
+            // The same bytes are there.
+            Ok(false) => self.let_go(&key).await,
+            Err(cause) => self.let_go_if_refused(&key, cause).await,
         }
         written?;
         self.cleaning.notify_one();
         Ok(file)
+    }
+
+    /// Removes bytes that no row refers to. Those that stay are swept later.
+    async fn let_go(&self, key: &str) {
+        if let Err(cause) = self.objects.delete(key).await {
+            tracing::warn!(%cause, "bytes that are not needed could not be removed; they are swept later");
+        }
+    }
+
+    /// Removes bytes whose row was refused. When the database failed, the row may come to be there after all: then they stay, and are
+    /// swept if it did not.
+    pub(super) async fn let_go_if_refused(&self, key: &str, cause: &Error) {
+        if matches!(cause, Error::NotFound(_) | Error::Unsigned(_)) {
+            self.let_go(key).await;
+        }
     }
 
     /// Writes the row of a file; false when its ticket has written the same before.
@@ -250,19 +284,12 @@ impl Files {
         Ok(parts)
     }
 
-    /// Opens a file of at most so many bytes as one on this server's disk, and gives its size: one of several parts is copied together
-    /// first, and of what is in the object store the copy is kept for the next one.
-    pub(crate) async fn open_whole(
-        &self,
-        container: ContainerId,
-        name: &FileName,
-        most: u64,
-    ) -> Result<(fs::File, u64)> {
+    /// Opens a file as one on this server's disk, if there is room for it: one of several parts is copied together first, and of what is
+    /// in the object store the copy is kept for the next one.
+    pub(crate) async fn open_whole(&self, container: ContainerId, name: &FileName, room: &Scratch) -> Result<fs::File> {
         let opened = self.open(container, name).await?;
         let size = opened.size();
-        if size > most {
-            return Err(Error::TooLarge);
-        }
+        room.take(size)?;
         let id = opened.file.id;
         let ranges = opened.ranges(0..size);
         let file = match ranges.as_slice() {
@@ -274,7 +301,7 @@ impl Files {
             }
             _ => self.objects.joined(ranges).await?,
         };
-        Ok((file, size))
+        Ok(file)
     }
 
     /// Takes a copy of an open file, of at most so many bytes.

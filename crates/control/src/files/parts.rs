@@ -63,8 +63,8 @@ impl Files {
         let key = self.objects.keep_file(staged).await?;
         let part = Part { file_id: upload, number, object_key: key.clone(), size, etag };
         let written = self.write_part(&part).await;
-        if written.is_err() && !files::is_kept(&self.store, &key).await? {
-            self.objects.delete(&key).await?;
+        if let Err(cause) = &written {
+            self.let_go_if_refused(&key, cause).await;
         }
         written?;
         self.cleaning.notify_one();

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use modelyard_objects::AWAY;
 use modelyard_store::files::expiry;
 use modelyard_store::leftovers::{self, Leftover};
 use modelyard_store::{Tx, idempotency, instances, outbox, requests};
@@ -23,8 +24,6 @@ const STEP: i64 = 1_000;
 const STEP_OF_INSTANCES: i64 = 50;
 /// How old an object is before it is missed by a row: rows follow their objects within seconds.
 const STRAY_AGE: Duration = Duration::from_secs(3600);
-/// How long those who read a file of the object store may take: on a disk a file that is removed is there until it is closed.
-const READING: Duration = Duration::from_secs(3600);
 /// How long instances that ended are kept, for their events.
 const HISTORY: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -73,7 +72,7 @@ pub(super) async fn clear_strays(control: &Inner, shelf: u8, age: Duration) -> R
 
 async fn clear(control: &Inner) -> Result<()> {
     loop {
-        let found = leftovers::next(&control.store, Timestamp::now().minus(READING), 100).await?;
+        let found = leftovers::next(&control.store, AWAY, 100).await?;
         if found.is_empty() {
             return clear_packages(control).await;
         }

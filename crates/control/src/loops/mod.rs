@@ -8,6 +8,7 @@ mod environment_changes;
 mod environment_files;
 mod feeding;
 mod files;
+mod files_away;
 mod giving_up;
 mod heartbeat;
 mod old_environments;
@@ -137,6 +138,8 @@ pub(crate) fn start(control: &Control) {
     every(&inner, "expired files", Duration::from_secs(60), files::step);
     every(&inner, "sizes of buckets", Duration::from_secs(600), files::measure);
     let it = inner.clone();
+    inner.loops.keep("files in the object store", move || files_away::run(it.clone()));
+    let it = inner.clone();
     inner.loops.keep("files at providers", move || providers::run(it.clone()));
     every(&inner, "environment files", Duration::from_secs(600), environment_files::step);
 }
@@ -251,6 +254,14 @@ pub(crate) mod single {
     pub(crate) async fn clear_stray_files(control: &Control, age: Duration) {
         for shelf in 0..=u8::MAX {
             files::clear_older_strays(&control.0, shelf, age).await.expect("the database answers");
+        }
+    }
+
+    /// Removes from the object store what was left before a time, and what no row refers to, whatever its age.
+    pub(crate) async fn clear_away(control: &Control, before: Timestamp) {
+        files_away::clear(&control.0, before).await.expect("the store answers");
+        for shelf in 0..=u8::MAX {
+            files_away::clear_strays(&control.0, shelf, Duration::ZERO).await.expect("the store answers");
         }
     }
 

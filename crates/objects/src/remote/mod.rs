@@ -51,6 +51,8 @@ use provider::{Listing, Provider};
 const CHECK: Duration = Duration::from_secs(10);
 /// How long what is passed on to a provider may be, in bytes: a prefix, the id of an upload, where a page begins.
 const LONGEST: usize = 2048;
+/// The largest file that is written in one go, in bytes.
+pub const LARGEST_WRITE: u64 = write::LARGEST;
 /// How many files a page of a list has at most.
 const LARGEST_PAGE: usize = 1000;
 

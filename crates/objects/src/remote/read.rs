@@ -12,7 +12,7 @@ use super::entries::Entry;
 use super::http::next_frame;
 use super::provider::{Found, Provider};
 
-/// How often a stream is taken up again.
+/// How often a stream is taken up again that brings nothing.
 const AGAIN: u32 = 3;
 const DOING: &str = "reading a file";
 
@@ -58,6 +58,7 @@ impl Rest {
             let failure = match next_frame(DOING, &mut self.body).await {
                 Ok(Some(bytes)) => {
                     self.range.start += bytes.len() as u64;
+                    self.again = AGAIN;
                     return match self.range.start > self.range.end {
                         true => Err(RemoteError::failed(DOING, "the provider sent more than was asked for")),
                         false => Ok(Some((bytes, self))),

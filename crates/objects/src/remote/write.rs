@@ -18,6 +18,8 @@ use super::provider::{Found, Part, Provider};
 const PART: usize = 16 << 20;
 /// How many parts a file can have, at the provider that allows fewest.
 const MOST_PARTS: u32 = 10_000;
+/// The largest file.
+pub(super) const LARGEST: u64 = PART as u64 * MOST_PARTS as u64;
 /// How long those who send the bytes may pause.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -109,7 +111,7 @@ impl Upload {
     async fn put(&mut self, bytes: Bytes) -> Result<(), RemoteError> {
         let number = self.parts.len() as u32 + 1;
         if number > MOST_PARTS {
-            let largest = (PART as u64 * u64::from(MOST_PARTS)) >> 30;
+            let largest = LARGEST >> 30;
             return Err(RemoteError::BadUpload(format!("a file that is written in one go has at most {largest} GiB")));
         }
         self.size += bytes.len() as u64;

@@ -143,7 +143,7 @@ settings! {
     bucket_networks: Networks = "";
     /// Where Google Cloud Storage is, if not at `https://storage.googleapis.com`: a private endpoint, for example.
     google_storage_url: Option<PublicUrl> = "";
-    /// The most that copies of providers' files may take, which are made for requests; those unused for longest go first.
+    /// The most that copies of files in object stores may take, which are made for requests; those unused for longest go first.
     file_cache_size: Size = "5 GB";
     /// How long uploaded files of environments are kept that are neither in use nor the last of their environment.
     environment_file_retention: Period = "28 days";

@@ -70,7 +70,8 @@ statements! {
     DELETE_PARTS = "DELETE FROM file_parts WHERE file_id = $1";
     SPEND = "INSERT INTO spent_tickets (id, etag, expires_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING";
     SPENT = "SELECT etag FROM spent_tickets WHERE id = $1";
-    IS_KEPT = "SELECT (SELECT COUNT(*) FROM files WHERE object_key = $1) + (SELECT COUNT(*) FROM file_parts WHERE object_key = $1)";
+    IS_KEPT = "SELECT (SELECT COUNT(*) FROM files WHERE object_key = $1) + (SELECT COUNT(*) FROM file_parts WHERE object_key = $1)
+        + (SELECT COUNT(*) FROM leftovers WHERE what = 'object' AND name = $1)";
 }
 
 /// Adds a container, unless it is there.
@@ -154,7 +155,7 @@ pub async fn spend(tx: &mut Tx, ticket: TicketId, etag: &str, expires_at: Timest
     Ok(spent.map(|(etag,)| etag))
 }
 
-/// Whether a file or a part has these bytes.
+/// Whether a file or a part has these bytes, or had them and they are removed in their time.
 pub async fn is_kept(on: impl Source<'_>, object_key: &str) -> Result<bool> {
     let (count,): (i64,) = on.one(IS_KEPT, values![object_key]).await?;
     Ok(count > 0)

@@ -192,7 +192,7 @@ async fn deleting_a_deployment_takes_its_versions_and_notes_what_is_left() {
 
         assert_eq!(versions::get(&store, world.version.id).await.unwrap(), None);
         assert_eq!(revisions::get(&store, revision.id).await.unwrap(), None);
-        let left = leftovers::next(&store, Timestamp::now(), 10).await.unwrap();
+        let left = leftovers::next(&store, "stored/", 10).await.unwrap();
         assert_eq!(left.len(), 2);
         assert!(left.contains(&leftovers::Leftover::Version(world.version.id)));
         assert!(left.contains(&leftovers::Leftover::Object(revision.package_key.clone())));
@@ -202,7 +202,7 @@ async fn deleting_a_deployment_takes_its_versions_and_notes_what_is_left() {
         for one in &left {
             leftovers::remove(&mut tx, one).await.unwrap();
         }
-        assert_eq!(leftovers::next(&mut tx, Timestamp::now(), 10).await.unwrap(), []);
+        assert_eq!(leftovers::next(&mut tx, "stored/", 10).await.unwrap(), []);
     }
 }
 
@@ -242,7 +242,7 @@ async fn deleting_a_project_takes_everything_in_it() {
         assert_eq!(projects::get(&store, world.project.id).await.unwrap(), None);
         assert_eq!(environments::get(&store, implicit.id).await.unwrap(), None);
         assert_eq!(environments::get(&store, world.base.id).await.unwrap(), Some(world.base));
-        let left = leftovers::next(&store, Timestamp::now(), 10).await.unwrap();
+        let left = leftovers::next(&store, "stored/", 10).await.unwrap();
         assert!(left.contains(&leftovers::Leftover::Project(world.project.id)));
         assert!(left.contains(&leftovers::Leftover::Object("objects/requirements".into())));
     }

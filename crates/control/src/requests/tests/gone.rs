@@ -58,7 +58,7 @@ async fn what_waits_for_a_version_that_is_gone_is_cleared_away() {
     let mut tx = world.control.store().begin().await.unwrap();
     requests::insert_many(&mut tx, &[(request, RequestData::default())]).await.unwrap();
     tx.commit().await.unwrap();
-    let noted = async || leftovers::next(world.control.store(), modelyard_types::Timestamp::now(), 100).await.unwrap();
+    let noted = async || leftovers::next(world.control.store(), modelyard_objects::AWAY, 100).await.unwrap();
     let of_version = Leftover::Version(place.2.id);
     single::count(&world.control).await;
     assert!(!noted().await.contains(&of_version));

@@ -1,13 +1,12 @@
 //! From buckets to a process: every file that a call names, open for reading.
 
-use std::os::fd::OwnedFd;
-
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use modelyard_runner::process::CallFile;
 use modelyard_types::{Error, Kind, Result};
 
 use super::Carrier;
 use crate::Control;
+use crate::files::Scratch;
 use crate::requests::files::{MAX_FILES, Named, Source, named, no_bucket, not_there};
 
 /// How many files of a call are on their way at once.
@@ -22,37 +21,30 @@ impl Carrier {
         if wanted.len() > MAX_FILES {
             return Err(Error::Invalid(format!("Requests that run together have more than {MAX_FILES} files")));
         }
+        let room = Scratch::of(self.scratch);
         // Boxed, since the compiler cannot tell that unnamed futures of borrowed items can be sent.
-        let opening: Vec<_> = wanted.iter().map(|file| self.open(&control, file).boxed()).collect();
-        let brought: Vec<(CallFile, u64)> = stream::iter(opening).buffered(AT_ONCE).try_collect().await?;
-        let size: u64 = brought.iter().map(|(_, size)| size).sum();
-        if size > self.scratch {
-            let mb = size.div_ceil(1 << 20);
-            return Err(Error::Invalid(format!("The files of the request have {mb} MiB, more than {}", self.room())));
-        }
-        Ok(brought.into_iter().map(|(file, _)| file).collect())
+        let opening: Vec<_> = wanted.iter().map(|file| self.open(&control, file, &room).boxed()).collect();
+        stream::iter(opening).buffered(AT_ONCE).try_collect().await
     }
 
-    async fn open(&self, control: &Control, file: &Named) -> Result<(CallFile, u64)> {
+    async fn open(&self, control: &Control, file: &Named, room: &Scratch) -> Result<CallFile> {
         let opened = match &file.what {
             Source::Bucket(uri) => {
                 let project = control.catalogue().project_of(self.project).ok_or(Error::NotFound(Kind::Project))?;
                 let bucket = project.buckets.get(&uri.bucket).copied().ok_or_else(|| no_bucket(file, uri))?;
                 let storage = control.storage(bucket).await?;
-                let opened = control.open_file(&storage, &uri.file, self.scratch).await;
-                opened.map(|(opened, size)| (uri.file.last().to_owned(), opened, size))
+                let opened = control.open_file(&storage, &uri.file, room).await;
+                opened.map(|opened| (uri.file.last().to_owned(), opened))
             }
-            Source::Blob(id) => control.open_whole_blob(self.project, *id, self.scratch).await,
+            Source::Blob(id) => control.open_whole_blob(self.project, *id, room).await,
         };
-        let (name, opened, size) = opened.map_err(|cause| match cause {
-            Error::TooLarge => Error::Invalid(format!("{file} has more than {}", self.room())),
+        let (name, opened) = opened.map_err(|cause| match cause {
+            Error::TooLarge => Error::Invalid(format!(
+                "The files of the request do not fit the {} MiB of disk that an instance of this type has",
+                self.scratch.div_ceil(1 << 20)
+            )),
             cause => not_there(file, cause),
         })?;
-        let opened: OwnedFd = opened.into();
-        Ok((CallFile { name, file: opened }, size))
-    }
-
-    fn room(&self) -> String {
-        format!("the {} MiB of disk that an instance of this type has", self.scratch.div_ceil(1 << 20))
+        Ok(CallFile { name, file: opened.into() })
     }
 }
