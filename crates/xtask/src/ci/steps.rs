@@ -155,9 +155,8 @@ pub fn clients(counts: &mut Counts) -> Result<(), String> {
         println!("{} is not there yet", suite.display());
         return Ok(());
     }
-    run(cargo().args(["build", "--package", "modelyard-server", "--locked"]))?;
     // With the whole workspace, as the tests are built: nothing that it needs is built again.
-    run(cargo().args(["build", "--workspace", "--example", "stores", "--locked"]))?;
+    run(cargo().args(["build", "--workspace", "--bin", "modelyard", "--example", "stores", "--locked"]))?;
     let mut command = program("python3");
     command.arg(suite).arg("--binary").arg(built().join("modelyard"));
     command.arg("--stores").arg(built().join("examples/stores"));

@@ -167,10 +167,12 @@ impl Sides<'_> {
 
 /// Lists of a bucket with very many files.
 fn lists(server: &Server, files: usize, rounds: usize) -> Result<Vec<TimeRow>> {
-    let (bucket, mut wire) = (Bucket::of(server), Wire::open(server.address)?);
+    let bucket = Bucket::of(server);
     eprintln!("{files} files for lists");
     let names: Vec<String> = (0..files).map(|at| format!("list/{:04}/{at:07}", at / IN_FOLDER)).collect();
     each(server.address, &names, |wire, name| bucket.store(wire, name, Content::NONE))?;
+    // Not before: the server ends connections that are idle for a minute.
+    let mut wire = Wire::open(server.address)?;
     let what = |what: &str| TimeRow {
         what: format!("{what} of {files} files"),
         floor_ms: vec![],
