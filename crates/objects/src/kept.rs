@@ -179,14 +179,17 @@ async fn list_away(store: &Remote, shelf: u8, age: Duration, keys: &mut Vec<Stri
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
-mod tests {
+pub(crate) mod tests {
     use bytes::Bytes;
 
     use super::*;
 
-    async fn kept(objects: &Objects, bytes: &[u8]) -> String {
+    /// Keeps bytes that come in pieces.
+    pub(crate) async fn kept(objects: &Objects, bytes: &[u8]) -> String {
         let mut staging = objects.stage(u64::MAX);
-        staging.write(Bytes::copy_from_slice(bytes)).await.unwrap();
+        for piece in bytes.chunks(300_000) {
+            staging.write(Bytes::copy_from_slice(piece)).await.unwrap();
+        }
         objects.keep_file(staging.finish().await.unwrap()).await.unwrap()
     }
 

@@ -1,4 +1,5 @@
-//! Stored files and packages: put, get, delete. Knows bytes, not projects.
+//! Stored files and packages: put, get, delete. Knows bytes, not projects. All lie in a folder, but for files of buckets and blobs when
+//! an object store was named for them.
 //!
 //! Keys are opaque ids, never names that users chose. What is uploaded is staged first: written to a temporary file
 //! with a hash on the way, and visible as an object only by one rename. A broken upload leaves nothing.
@@ -128,7 +129,7 @@ impl Objects {
     /// Makes a staged upload an object: durable and visible when this returns.
     pub async fn keep(&self, staged: Staged) -> Result<String, ObjectError> {
         let key = fresh_key();
-        // Nobody looks for those that a crash left before their row was there, so they are few.
+        // No sweep finds what a crash leaves here without a row: so the name comes last.
         staged.flush().await?;
         staged.become_file(self.path(&key)).await?;
         Ok(key)

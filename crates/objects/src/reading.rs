@@ -111,14 +111,7 @@ impl Reading {
 mod tests {
     use super::*;
     use crate::Objects;
-
-    async fn kept(objects: &Objects, bytes: &[u8]) -> String {
-        let mut staging = objects.stage(u64::MAX);
-        for piece in bytes.chunks(300_000) {
-            staging.write(Bytes::copy_from_slice(piece)).await.unwrap();
-        }
-        objects.keep_file(staging.finish().await.unwrap()).await.unwrap()
-    }
+    use crate::kept::tests::kept;
 
     #[tokio::test]
     async fn ranges_of_several_files_come_as_one_stream() {

@@ -50,27 +50,30 @@ pub(crate) async fn claim(store: &Remote, database: &Store) -> Result<()> {
     let refused = |why: String| StartError(format!("The store of files cannot be used: {why}."));
     let said = |cause: RemoteError| refused(cause.to_string());
     let known = installation::get(database).await.map_err(|cause| refused(cause.to_string()))?;
-    let own = format!("Files of the Modelyard installation {}\n", known.map_or(0, |known| known.created_at.0));
-    let there = match store.get(MARKER).await.map_err(said)? {
-        None => None,
-        Some(_) => {
-            let (_, bytes) = store.read(MARKER, None).await.map_err(said)?;
-            Some(bytes.try_collect::<Vec<_>>().await.map_err(said)?.concat())
-        }
-    };
-    match there {
-        Some(there) if there == own.as_bytes() => {}
-        Some(_) => {
-            return Err(refused(format!(
-                "'{MARKER}' there says that it is another installation's, whose files would be removed; name another prefix"
-            )));
-        }
+    let known = known.ok_or_else(|| refused("the database has no installation yet".into()))?;
+    let own = format!("Files of the Modelyard installation {}\n", known.created_at.0);
+    match store.get(MARKER).await.map_err(said)? {
         None => write(store, MARKER, &own).await.map_err(said)?,
+        Some(about) => {
+            // What has another size is not read.
+            let is_own =
+                about.size == own.len() as u64 && read_all(store, MARKER).await.map_err(said)? == own.as_bytes();
+            if !is_own {
+                return Err(refused(format!(
+                    "'{MARKER}' there says that it is another installation's, whose files would be removed; name another prefix"
+                )));
+            }
+        }
     }
     let probe = format!("check-{}", Uuid::new_v4().simple());
     write(store, &probe, "").await.map_err(said)?;
     store.delete(&probe).await.map_err(said)?;
     Ok(())
+}
+
+async fn read_all(store: &Remote, name: &str) -> std::result::Result<Vec<u8>, RemoteError> {
+    let (_, bytes) = store.read(name, None).await?;
+    Ok(bytes.try_collect::<Vec<_>>().await?.concat())
 }
 
 async fn write(store: &Remote, name: &str, text: &str) -> std::result::Result<(), RemoteError> {

@@ -108,11 +108,8 @@ impl TestServer {
         self.starts += 1;
         self.process = spawn(self.folder.path(), self.database.as_ref(), settings, self.starts);
         // What it asks may be answered by this very thread.
-        let begun = Instant::now();
-        while !self.has_ended() && begun.elapsed() < PATIENCE {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        assert!(self.has_ended() && !self.process.wait().unwrap().success(), "{}", self.log());
+        super::until("the start ends", async || self.has_ended()).await;
+        assert!(!self.process.wait().unwrap().success(), "{}", self.log());
         self.log()
     }
 

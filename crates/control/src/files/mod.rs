@@ -6,17 +6,16 @@
 
 #[cfg(test)]
 mod away_tests;
+mod opened;
 mod parts;
 #[cfg(test)]
 mod tests;
 mod tickets;
 
 use std::fs;
-use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use modelyard_objects::{Cache, Kept, ObjectError, Objects, Pieces, Staged, Staging, read_ranges};
+use modelyard_objects::{Cache, Objects, Staged, Staging};
 use modelyard_store::files::listing::{self, Page, Wanted};
 use modelyard_store::files::{self, uploads};
 use modelyard_store::{File, Store, StoreError};
@@ -25,13 +24,13 @@ use modelyard_types::{ContainerId, Error, FileId, Kind, Result, Timestamp};
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
+pub use opened::Opened;
+pub(crate) use opened::Scratch;
 pub(crate) use tickets::VALID;
 pub use tickets::{Action, Grant, Signer};
 
 /// How often a write is tried whose name somebody else takes at the same moment.
 const TRIES: usize = 5;
-/// How often a file is opened that is replaced at the same moment.
-const LOOKS: usize = 5;
 
 /// The store of files.
 pub struct Files {
@@ -56,19 +55,23 @@ pub struct About {
     pub expires_at: Option<Timestamp>,
 }
 
-/// What is left of the room for the files of a request.
-pub(crate) struct Scratch(AtomicU64);
+/// Why a row was not written.
+enum Unwritten {
+    /// It is not there.
+    Surely(Error),
+    /// The database failed while it made it last: it may be there, or come to be.
+    Maybe(Error),
+}
 
-impl Scratch {
-    /// So many bytes.
-    pub(crate) fn of(bytes: u64) -> Self {
-        Self(AtomicU64::new(bytes))
+impl Unwritten {
+    fn maybe(cause: StoreError) -> Self {
+        Unwritten::Maybe(cause.into())
     }
+}
 
-    /// Takes room for a file; refused when there is not so much.
-    pub(crate) fn take(&self, bytes: u64) -> Result<()> {
-        let left = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(bytes));
-        left.map(drop).map_err(|_| Error::TooLarge)
+impl<E: Into<Error>> From<E> for Unwritten {
+    fn from(cause: E) -> Self {
+        Unwritten::Surely(cause.into())
     }
 }
 
@@ -81,13 +84,6 @@ enum Terms<'a> {
     Once(&'a Grant),
     /// If it has a file to replace.
     Instead,
-}
-
-/// A file that is open for reading: whole, whatever becomes of its name.
-pub struct Opened {
-    /// The file.
-    pub file: File,
-    parts: Vec<(Kept, u64)>,
 }
 
 impl Files {
@@ -191,14 +187,12 @@ impl Files {
             created_at: Timestamp::now(),
             expires_at: about.expires_at,
         };
-        let written = self.write(&file, terms).await;
-        match &written {
+        match self.write(&file, terms).await {
             Ok(true) => {}
             // The same bytes are there.
             Ok(false) => self.let_go(&key).await,
-            Err(cause) => self.let_go_if_refused(&key, cause).await,
+            Err(unwritten) => return Err(self.settle(&key, unwritten).await),
         }
-        written?;
         self.cleaning.notify_one();
         Ok(file)
     }
@@ -210,38 +204,41 @@ impl Files {
         }
     }
 
-    /// Removes bytes whose row was refused. When the database failed, the row may come to be there after all: then they stay, and are
-    /// swept if it did not.
-    pub(super) async fn let_go_if_refused(&self, key: &str, cause: &Error) {
-        if matches!(cause, Error::NotFound(_) | Error::Unsigned(_)) {
-            self.let_go(key).await;
+    /// What is said of bytes whose row was not written. They are removed, unless the row may be there after all.
+    async fn settle(&self, key: &str, unwritten: Unwritten) -> Error {
+        match unwritten {
+            Unwritten::Surely(cause) => {
+                self.let_go(key).await;
+                cause
+            }
+            Unwritten::Maybe(cause) => cause,
         }
     }
 
     /// Writes the row of a file; false when its ticket has written the same before.
-    async fn write(&self, file: &File, terms: Terms<'_>) -> Result<bool> {
+    async fn write(&self, file: &File, terms: Terms<'_>) -> Result<bool, Unwritten> {
         let mut tries = 0;
         loop {
             let mut tx = self.store.begin().await?;
             if let Terms::Once(grant) = terms
                 && let Some(etag) = files::spend(&mut tx, grant.id, &file.etag, grant.expires_at).await?
             {
-                return if etag == file.etag { Ok(false) } else { Err(used_up()) };
+                return if etag == file.etag { Ok(false) } else { Err(used_up().into()) };
             }
             if !files::has_container(&mut tx, file.container_id).await? {
-                return Err(Error::NotFound(Kind::Bucket));
+                return Err(Error::NotFound(Kind::Bucket).into());
             }
             if matches!(terms, Terms::Instead) && files::lock(&mut tx, file.container_id, &file.name).await?.is_none() {
-                return Err(Error::NotFound(Kind::File));
+                return Err(Error::NotFound(Kind::File).into());
             }
             match files::put(&mut tx, file).await {
                 // Somebody else wrote the first file of this name meanwhile: now there is one to replace.
                 Err(StoreError::Taken(_)) if tries < TRIES => tries += 1,
-                Err(StoreError::Missing(_)) => return Err(Error::NotFound(Kind::Bucket)),
+                Err(StoreError::Missing(_)) => return Err(Error::NotFound(Kind::Bucket).into()),
                 Err(cause) => return Err(cause.into()),
                 Ok(()) => {
                     fail::fail_point!("file_before_commit");
-                    tx.commit().await?;
+                    tx.commit().await.map_err(Unwritten::maybe)?;
                     fail::fail_point!("file_after_commit");
                     return Ok(true);
                 }
@@ -253,55 +250,6 @@ impl Files {
     pub async fn get(&self, container: ContainerId, name: &FileName) -> Result<File> {
         let found = files::get(&self.store, container, name.as_str()).await?;
         found.ok_or(Error::NotFound(Kind::File))
-    }
-
-    /// Opens a file.
-    pub async fn open(&self, container: ContainerId, name: &FileName) -> Result<Opened> {
-        for _ in 0..LOOKS {
-            let file = self.get(container, name).await?;
-            let keys = match &file.object_key {
-                Some(key) => vec![(key.clone(), file.size)],
-                None => {
-                    let parts = files::parts(&self.store, file.id).await?;
-                    parts.into_iter().map(|part| (part.object_key, part.size)).collect()
-                }
-            };
-            match self.open_all(keys).await {
-                Ok(parts) if total(&parts) == file.size.unsigned_abs() => return Ok(Opened { file, parts }),
-                // It was replaced or deleted between the two looks.
-                Ok(_) | Err(ObjectError::Missing(_)) => {}
-                Err(cause) => return Err(cause.into()),
-            }
-        }
-        Err(Error::Internal(format!("the bytes of file {name} in container {container} are missing")))
-    }
-
-    async fn open_all(&self, keys: Vec<(String, i64)>) -> Result<Vec<(Kept, u64)>, ObjectError> {
-        let mut parts = Vec::with_capacity(keys.len());
-        for (key, size) in keys {
-            parts.push((self.objects.open_file(&key).await?, size.unsigned_abs()));
-        }
-        Ok(parts)
-    }
-
-    /// Opens a file as one on this server's disk, if there is room for it: one of several parts is copied together first, and of what is
-    /// in the object store the copy is kept for the next one.
-    pub(crate) async fn open_whole(&self, container: ContainerId, name: &FileName, room: &Scratch) -> Result<fs::File> {
-        let opened = self.open(container, name).await?;
-        let size = opened.size();
-        room.take(size)?;
-        let id = opened.file.id;
-        let ranges = opened.ranges(0..size);
-        let file = match ranges.as_slice() {
-            [(Kept::Here(file), _)] => file.try_clone().map_err(|cause| Error::internal("opening a file", cause))?,
-            [(Kept::Away(..), _), ..] => {
-                // The bytes of an id never change.
-                let copied = self.cache.get(&id.0.simple().to_string(), size, read_ranges(ranges)).await;
-                copied.map_err(|cause: ObjectError| Error::from(cause))?
-            }
-            _ => self.objects.joined(ranges).await?,
-        };
-        Ok(file)
     }
 
     /// Takes a copy of an open file, of at most so many bytes.
@@ -350,36 +298,6 @@ impl Files {
     pub(crate) fn place(&self, list: &[u8], token: &str) -> Result<String> {
         self.signer.place(list, token).ok_or_else(no_token)
     }
-}
-
-impl Opened {
-    /// Its bytes.
-    pub fn size(&self) -> u64 {
-        self.file.size.unsigned_abs()
-    }
-
-    /// Some of its bytes, in order.
-    pub async fn read(self, range: Range<u64>) -> Result<Pieces> {
-        Ok(read_ranges(self.ranges(range)).await?)
-    }
-
-    /// Where some of its bytes lie: kept files and ranges in them.
-    pub fn ranges(self, range: Range<u64>) -> Vec<(Kept, Range<u64>)> {
-        let mut ranges = Vec::with_capacity(self.parts.len());
-        let mut begin = 0;
-        for (file, size) in self.parts {
-            let own = range.start.clamp(begin, begin + size) - begin..range.end.clamp(begin, begin + size) - begin;
-            begin += size;
-            if !own.is_empty() {
-                ranges.push((file, own));
-            }
-        }
-        ranges
-    }
-}
-
-fn total(parts: &[(Kept, u64)]) -> u64 {
-    parts.iter().map(|(_, size)| size).sum()
 }
 
 fn size_of(staged: &Staged) -> Result<i64> {

@@ -9,7 +9,7 @@ use modelyard_types::{ContainerId, Error, FileId, Kind, Result, Timestamp};
 use serde_json::Map;
 use sha2::{Digest, Sha256};
 
-use super::{Action, Files, TRIES, size_of};
+use super::{Action, Files, TRIES, Unwritten, size_of};
 
 /// How many uploads of a container may be open.
 pub(super) const MAX_OPEN: i64 = 10_000;
@@ -62,22 +62,20 @@ impl Files {
         let (size, etag) = (size_of(&staged)?, super::etag_of(&staged));
         let key = self.objects.keep_file(staged).await?;
         let part = Part { file_id: upload, number, object_key: key.clone(), size, etag };
-        let written = self.write_part(&part).await;
-        if let Err(cause) = &written {
-            self.let_go_if_refused(&key, cause).await;
+        if let Err(unwritten) = self.write_part(&part).await {
+            return Err(self.settle(&key, unwritten).await);
         }
-        written?;
         self.cleaning.notify_one();
         Ok(part.etag)
     }
 
-    async fn write_part(&self, part: &Part) -> Result<()> {
+    async fn write_part(&self, part: &Part) -> Result<(), Unwritten> {
         let mut tx = self.store.begin().await?;
         if uploads::lock(&mut tx, part.file_id).await?.is_none() {
-            return Err(Error::NotFound(Kind::Upload));
+            return Err(Error::NotFound(Kind::Upload).into());
         }
         uploads::set_part(&mut tx, part).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await.map_err(Unwritten::maybe)
     }
 
     /// Makes an upload a file: of the parts named, in the order of their numbers. Others are dropped.

@@ -99,7 +99,12 @@ pub(super) async fn clear_strays(control: &Inner, shelf: u8) -> Result<()> {
 
 /// As [`clear_strays`], of some age.
 pub(super) async fn clear_older_strays(control: &Inner, shelf: u8, age: Duration) -> Result<()> {
-    for key in control.objects.kept(shelf, age).await? {
+    remove_strays(control, control.objects.kept(shelf, age).await?).await
+}
+
+/// Removes those bytes that no row refers to.
+pub(super) async fn remove_strays(control: &Inner, keys: Vec<String>) -> Result<()> {
+    for key in keys {
         if !files::is_kept(&control.store, &key).await? {
             tracing::info!(object = key, "removed the bytes of a file that never came to be");
             control.objects.delete(&key).await?;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use modelyard_objects::AWAY;
-use modelyard_store::files;
 use modelyard_store::leftovers::{self, Leftover};
 use modelyard_types::{Result, Timestamp};
 
+use super::files::remove_strays;
 use crate::Inner;
 
 /// How long those who read a file of the store may take: on a disk a file that is removed is there until it is closed.
@@ -63,11 +63,5 @@ async fn clear_one(control: &Inner, key: String) -> Result<()> {
 
 /// Removes what is on a shelf of the store and no row refers to.
 pub(super) async fn clear_strays(control: &Inner, shelf: u8, age: Duration) -> Result<()> {
-    for key in control.objects.kept_away(shelf, age).await? {
-        if !files::is_kept(&control.store, &key).await? {
-            tracing::info!(object = key, "removed the bytes of a file that never came to be from the object store");
-            control.objects.delete(&key).await?;
-        }
-    }
-    Ok(())
+    remove_strays(control, control.objects.kept_away(shelf, age).await?).await
 }

@@ -5,16 +5,12 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::super::child::Guarded;
 use super::super::{Result, http};
 use super::wire::Wire;
-
-/// How long its start may take.
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// A running nginx; it and its folder are gone when dropped.
 pub struct Nginx {
@@ -40,14 +36,7 @@ impl Nginx {
         command.arg("-p").arg(root).arg("-c").arg(root.join("nginx.conf"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut process = Guarded::start("nginx", &mut command).map_err(|e| format!("{e}; install nginx-light"))?;
-        let from = Instant::now();
-        while Wire::open(address).is_err() {
-            process.check()?;
-            if from.elapsed() > LIMIT {
-                return Err("nginx does not listen".into());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        Wire::wait_for("nginx", address, &mut process)?;
         Ok(Self { _process: process, _folder: folder, address })
     }
 }

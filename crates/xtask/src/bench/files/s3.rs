@@ -1,11 +1,11 @@
 //! A store beside the floor: `s3s-fs`, which speaks S3 and keeps files in a folder. It takes everybody for its owner, as it is without
-//! keys, hashes what it takes (MD5), and does not wait for the disk.
+//! keys, and does not wait for the disk.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -18,8 +18,6 @@ use crate::place::root;
 const VERSION: &str = "0.14.1";
 /// How long its installation may take: it is compiled.
 const INSTALLATION: Duration = Duration::from_secs(1800);
-/// How long its start may take.
-const LIMIT: Duration = Duration::from_secs(10);
 const BUCKET: &str = "bench";
 
 /// A running store; it and its folder are gone when dropped.
@@ -44,14 +42,7 @@ impl Store {
         command.arg(folder.path()).env("RUST_LOG", "error");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut process = Guarded::start("s3s-fs", &mut command)?;
-        let from = Instant::now();
-        while Wire::open(address).is_err() {
-            process.check()?;
-            if from.elapsed() > LIMIT {
-                return Err("s3s-fs does not listen".into());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        Wire::wait_for("s3s-fs", address, &mut process)?;
         Ok(Self { _process: process, _folder: folder, address })
     }
 }

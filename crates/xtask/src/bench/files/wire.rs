@@ -4,10 +4,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use super::super::child::Guarded;
 use super::super::{Result, interrupt};
 
 /// How long nothing may move.
 const LIMIT: Duration = Duration::from_secs(120);
+/// How long the start of a server may take.
+const START: Duration = Duration::from_secs(10);
 /// How much is read at a time.
 const PIECE: usize = 256 << 10;
 /// The longest head of an answer.
@@ -51,6 +54,19 @@ impl Wire {
             .and_then(|()| stream.set_write_timeout(Some(LIMIT)))
             .map_err(|e| format!("a connection cannot be set up: {e}"))?;
         Ok(Self { address, stream, buffer: vec![0; PIECE], filled: 0 })
+    }
+
+    /// Waits until a server that was just started listens.
+    pub fn wait_for(name: &str, address: SocketAddr, process: &mut Guarded) -> Result<()> {
+        let from = Instant::now();
+        while Self::open(address).is_err() {
+            process.check()?;
+            if from.elapsed() > START {
+                return Err(format!("{name} does not listen"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// PUTs content; must be answered with success.
