@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use modelyard_objects::AWAY;
 use modelyard_store::leftovers::{self, Leftover};
 use modelyard_types::{Result, Timestamp};
@@ -31,16 +31,16 @@ pub(super) async fn run(control: Arc<Inner>) {
     loop {
         if let Err(cause) = clear(&control, Timestamp::now().minus(READING)).await {
             tracing::warn!(%cause, "files that were deleted could not be removed from the object store; it is tried again");
-        } else if let Err(cause) = clear_strays(&control, shelf, STRAY_AGE).await {
-            tracing::warn!(%cause, "the object store could not be searched for bytes without a file; it is tried again");
-        } else {
-            shelf = shelf.wrapping_add(1);
         }
+        if let Err(cause) = clear_strays(&control, shelf, STRAY_AGE).await {
+            tracing::warn!(%cause, "the object store could not be searched for bytes without a file; it is tried again");
+        }
+        shelf = shelf.wrapping_add(1);
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Removes what was replaced or deleted before a time.
+/// Removes what was replaced or deleted before a time. What the store does not let go of keeps nothing else there.
 pub(super) async fn clear(control: &Inner, before: Timestamp) -> Result<()> {
     loop {
         let keys = leftovers::next_away(&control.store, AWAY, before, STEP).await?;
@@ -48,7 +48,8 @@ pub(super) async fn clear(control: &Inner, before: Timestamp) -> Result<()> {
             return Ok(());
         }
         let clearing = stream::iter(keys).map(|key| clear_one(control, key)).buffer_unordered(AT_ONCE);
-        clearing.try_collect::<()>().await?;
+        let done: Vec<Result<()>> = clearing.collect().await;
+        done.into_iter().collect::<Result<()>>()?;
     }
 }
 
